@@ -19,6 +19,16 @@ from learnosity.errors import (
 
 NEW_RUN = "Trigger a new run with another run config: the config of this run cannot be changed."
 _OR_NEW_RUN = f"Or {NEW_RUN[:1].lower()}{NEW_RUN[1:]}"
+_GO_ON = (
+    "Clear the first task that was skipped, with its downstream tasks: it goes on where it ended. If the time is too "
+    "short, raise dagrun_timeout of the DAG first."
+)
+# Airflow skips what has not ended when a run takes too long. Then no task of the run has failed.
+TIMED_OUT = f"The run took longer than its dagrun_timeout, so what had not ended was skipped. {_GO_ON}"
+NO_TASK_FAILED = (
+    "No task of this run has failed: the run took longer than its dagrun_timeout, or a user has marked it as failed. "
+    f"What had not ended was skipped. {_GO_ON}"
+)
 _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (InputError, f"Correct the input files, then clear {{task}} with its downstream tasks. {_OR_NEW_RUN}"),
     (AuthenticationError, "Correct the Learnosity connection, then clear {task} with its downstream tasks."),
@@ -37,7 +47,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
 )
 # An error message that contains one of these texts already says what to do, so no advice is added to it.
-_SAID = ("clear ", "trigger a new run", "delete ")
+_SAID = ("clear ", "trigger a new run", "correct the schedule file")
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 
 

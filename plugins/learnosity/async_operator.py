@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from learnosity.task_report import report_failures
+from learnosity.task_report import ReportsTemplates, report_failures
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LET_GO_SECONDS = 30.0
 
 
-class AsyncOperator(BaseAsyncOperator):
+class AsyncOperator(ReportsTemplates, BaseAsyncOperator):
     """An operator whose `aexecute` runs on uvloop. At `execution_timeout`, `aexecute` is cancelled and cleans up.
 
     :param execution_timeout: default: `longest`, so that no task runs for ever.

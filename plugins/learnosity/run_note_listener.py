@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from airflow.listeners import hookimpl
 
+from learnosity.advice import TIMED_OUT
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.event_extra import AnnouncementError, read_announcement
 from learnosity.progress_log import size
@@ -23,6 +24,7 @@ from learnosity.task_report import FAILURE_KEY, Failure, of_last_try
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
     from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
 
 
 @hookimpl
-def on_dag_run_failed(dag_run: DagRun) -> None:
+def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
     """Write why a run failed, if one of its tasks has reported it. The caller's session is used: it holds locks."""
     from sqlalchemy import select
     from sqlalchemy.orm import object_session
@@ -100,8 +102,21 @@ def on_dag_run_failed(dag_run: DagRun) -> None:
         .order_by(failed.end_date)
         .limit(MOST_FAILURES)
     ).all()
-    if texts := [text for row in rows if (text := _failure_text(*row))]:
+    texts = [text for row in rows if (text := _failure_text(*row))]
+    if not texts and msg == "timed_out" and _is_ours(session, dag_run):
+        texts = [f"failed: {TIMED_OUT}"]
+    if texts:
         _write(dag_run, [BLANK_LINES.sub("\n", " · ".join(texts)), *_published(dag_run)])
+
+
+def _is_ours(session: Session, run: DagRun) -> bool:
+    """Whether a run has a task of this package: Airflow calls this module for the runs of all DAGs."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    table = TaskInstance
+    of_run = (table.dag_id == run.dag_id, table.run_id == run.run_id, table.operator.startswith("Learnosity"))
+    return session.scalar(select(table.task_id).where(*of_run).limit(1)) is not None
 
 
 def _published(run: DagRun) -> list[str]:

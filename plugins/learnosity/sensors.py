@@ -25,7 +25,7 @@ from learnosity.errors import (
 from learnosity.job_end import halted, timed_out, why_unfinished
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
-from learnosity.task_report import report_failures
+from learnosity.task_report import ReportsTemplates, report_failures
 
 # Each task process loads the whole DAG file and this module. To keep this fast, the top of the module imports only what
 # is needed to declare a task. What a running task needs is imported inside the methods.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from learnosity.task_state import StateStore
 
 
-class LearnosityJobSensor(BaseSensorOperator):
+class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
     """Waits until a job is completed.
 
     If the job has already ended, the task is not deferred. A halted job fails the task at once, without retries, and

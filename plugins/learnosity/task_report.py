@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -114,6 +114,17 @@ def report_failures(context: Context) -> Iterator[None]:
         log.error("%s", f"{told.message} {told.advice}".strip())
         _store(context, FAILURE_KEY, told)
         raise
+
+
+class ReportsTemplates:
+    """A task that reports an error in its templates as well: Airflow renders them before it calls `execute`."""
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
+    ) -> None:
+        # Airflow calls this method with the task itself, mapped or not, and again with objects inside of its fields.
+        with report_failures(context) if parent is self else nullcontext():
+            super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)  # type: ignore[misc]
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
+from learnosity.advice import TIMED_OUT
 from learnosity.run_note_listener import (
     MAX_NOTE_CHARS,
     MORE,
@@ -262,7 +263,7 @@ class TestFailedRuns:
             session.execute(
                 insert(TaskStateStoreModel.__table__).values(**row, key=FAILURE_KEY, value=value, updated_at=moment)
             )
-            on_dag_run_failed(run)
+            on_dag_run_failed(run, "task_failure")
 
     TOLD = '{"kind": "JobHaltedError", "message": "Learnosity halted it.", "advice": "Clear it."}'
 
@@ -308,3 +309,28 @@ class TestFailedRuns:
         self.fail(database, self.TOLD)
         emit()
         assert database.note == TEXT
+
+    @pytest.mark.parametrize("operator", ["LearnosityJobSensor", "PythonOperator", None])
+    @pytest.mark.parametrize("msg", ["timed_out", "task_failure", ""])
+    def test_a_run_that_timed_out_says_so_though_no_task_of_it_failed(
+        self, database: Runs, msg: str, operator: str | None
+    ) -> None:
+        with database.session.begin() as session:
+            session.execute(
+                insert(TaskInstance.__table__).values(
+                    id=uuid.uuid4(),
+                    task_id="wait_for_job",
+                    map_index=-1,
+                    dag_id="dag",
+                    run_id="run",
+                    operator=operator,
+                    state="skipped",
+                    try_number=1,
+                    max_tries=0,
+                    pool="default_pool",
+                    pool_slots=1,
+                )
+            )
+            on_dag_run_failed(session.query(DagRun).one(), msg)
+        is_told = msg == "timed_out" and operator == "LearnosityJobSensor"
+        assert database.note == (f"failed: {TIMED_OUT}" if is_told else None)

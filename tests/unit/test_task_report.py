@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import Context
+from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -31,6 +32,16 @@ from learnosity.errors import (
     TransientApiError,
     UnsafeNameError,
 )
+from learnosity.operators import (
+    LearnosityCreateDatasetOperator,
+    LearnosityLandFilesOperator,
+    LearnosityListFilesOperator,
+    LearnosityPublishOperator,
+)
+from learnosity.schedules.checks import ScheduleProblem
+from learnosity.schedules.dags import InvalidScheduleError, invalid_dag
+from learnosity.schedules.templates import MissingTimeError, template_filters
+from learnosity.sensors import LearnosityJobSensor
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, report_failures, report_plan, report_progress
 
 PUPIL = "pupil-4711"
@@ -76,6 +87,7 @@ def told(error: BaseException, attempt: int = 1) -> dict[str, Any] | None:
         (AuthenticationError("refused.", code=41000), "Correct the Learnosity connection"),
         (StorageError("no such bucket."), "Correct the bucket"),
         (StorageError("no such bucket."), "downstream tasks. Or trigger a new run"),
+        (StorageError("Could not delete s3://b/x: the user may not delete objects."), "Correct the bucket"),
         (MissingExtraError("gcsfs is missing."), "Install the package"),
         (TransientApiError("503"), "clear wait_for_job: it goes on where it ended"),
         (LearnosityError("other."), "clear wait_for_job"),
@@ -227,3 +239,58 @@ def test_figures_that_cannot_be_made_do_not_end_the_task(
         assert asyncio.run(work()) == "done"
     assert type(error).__name__ in caplog.text
     assert PUPIL not in caplog.text
+
+
+NO_TIME = "{{ dag_run | interval_start | iso }}"
+# A task of each kind with a template that asks for a time which its run does not have.
+TEMPLATED: dict[str, Callable[[], Any]] = {
+    "create": lambda: LearnosityCreateDatasetOperator.partial(task_id="a").expand(
+        request=[{"dataset_type": "x", "filters": {"mintime": NO_TIME}}]
+    ),
+    "wait": lambda: LearnosityJobSensor(task_id="a", job_reference=NO_TIME),
+    "wait, mapped": lambda: LearnosityJobSensor.partial(task_id="a").expand(job_reference=[NO_TIME]),
+    "list": lambda: LearnosityListFilesOperator(task_id="a", dataset={}, include=[NO_TIME]),
+    "land": lambda: LearnosityLandFilesOperator(task_id="a", dataset={}, shard={}, destination_uri=NO_TIME),
+    "publish": lambda: LearnosityPublishOperator(task_id="a", dataset={"x": [NO_TIME]}, request={}, shards=[]),
+}
+
+
+@pytest.mark.parametrize("task", TEMPLATED)
+def test_a_template_that_cannot_be_rendered_is_told_once_as_every_other_error(
+    task: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with DAG("dag", user_defined_filters=template_filters("UTC")) as dag:
+        made = TEMPLATED[task]()
+    stores = Stores()
+    context: Any = stores.context(attempt=2)
+    context["ti"].map_index = 0
+    context |= {"dag": dag, "dag_run": SimpleNamespace(conf={}), "params": {}, "run_id": "run"}
+    with caplog.at_level(logging.ERROR, "learnosity"), pytest.raises(MissingTimeError):
+        made.render_template_fields(context, dag.get_template_env())
+    told = stores.values[FAILURE_KEY]
+    assert "Only schedules with a cron have intervals" in told["message"]
+    assert (told["kind"], told["attempt"]) == ("MissingTimeError", 2)
+    assert [each.getMessage() for each in caplog.records if each.name.startswith("learnosity")] == [
+        f"{told['message']} {told['advice']}"
+    ]
+
+
+def test_a_template_that_can_be_rendered_tells_nothing() -> None:
+    with DAG("dag") as dag:
+        made = LearnosityJobSensor(task_id="a", job_reference="job of {{ run_id }}")
+    stores = Stores()
+    context: Any = {**stores.context(), "run_id": "run"}
+    made.render_template_fields(context, dag.get_template_env())
+    assert (made.job_reference, stores.values) == ("job of run", {})
+
+
+def test_a_schedule_that_cannot_be_used_tells_its_problems() -> None:
+    dag = invalid_dag("a.yaml", [ScheduleProblem("a.yaml", 3, "params", "x is no field")])
+    task: Any = dag.tasks[0]
+    stores = Stores()
+    with pytest.raises(InvalidScheduleError):
+        task.execute(stores.context())
+    told = stores.values[FAILURE_KEY]
+    assert "a.yaml" in told["message"]
+    assert "x is no field" in told["message"]
+    assert told["advice"] == ""

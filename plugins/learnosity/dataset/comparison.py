@@ -63,7 +63,7 @@ class Comparison:
 
 
 def slim(table: Table | None) -> Slim | None:
-    """The columns of a table that can be compared; None if there are none."""
+    """The columns of a table that can be compared; None if no column names its rows."""
     if table is None or table.kind not in _NAMES:
         return None
     known = [name for name in _NAMES[table.kind] if table.has(name)]
@@ -71,7 +71,7 @@ def slim(table: Table | None) -> Slim | None:
     # has values in it, no row would match.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
-    if not names or not measures:
+    if not names:
         return None
     kept = (*names, *measures)
     return Slim(table.kind, names, measures, [{name: row.get(name) for name in kept} for row in table.rows])
@@ -89,7 +89,7 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
     """
     # The two datasets may have been requested with different fields. So rows are matched by the name columns that both
     # datasets have.
-    shared = tuple(name for name in now.names if before and name in before.names)
+    shared = _telling(tuple(name for name in now.names if before and name in before.names))
     old = dict(_keyed(before, shared or before.names)) if before else {}
     theirs = set(before.measures) if before else set()
     measures = [name for name in now.measures if not before or name in theirs] or list(now.measures)
@@ -102,6 +102,11 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
     gone = [_row(None, other, other, now.names, measures) for other in old.values()]
     columns = [*now.names[:2], *(f"{name}{end}" for name in measures for end in ("", BEFORE, CHANGE))]
     return Comparison(Table(now.kind, "compared", tuple(columns), [*rows, *gone]), new, len(gone))
+
+
+def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the name columns that tell questions apart. The number of a question is its place, which may change."""
+    return tuple(name for name in names if name != "question_number" or "question_reference" not in names)
 
 
 def change(now: Any, before: Any) -> float | None:

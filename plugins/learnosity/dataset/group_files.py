@@ -19,7 +19,7 @@ _FOLDER_NAMES = frozenset({"group", "groups"})
 _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 
 
-def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
+def group_files(paths: Iterable[str], *, of_tables: bool = False) -> dict[tuple[str, ...], str]:
     """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
 
     Files of `.json.gz` count if no other JSON file may be that of a group: see `_is_helpers`. One file describes the
@@ -29,11 +29,14 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     Names may be percent-encoded, which the paths do not say. They are taken as encoded unless two of them would become
     the same group. A file is also found by its other name, as long as no other file has that one. The last path of a
     file is that of its group.
+
+    :param of_tables: whether CSV and NDJSON files are taken in place of JSON files; default False.
     """
-    # True: JSON files whose name ends with `.gz`; False: the others.
+    # True: files whose name ends with `.gz`; False: the others.
     found_as: dict[bool, list[str]] = {True: [], False: []}
+    wanted = (".csv", ".ndjson", ".jsonl") if of_tables else (".json",)
     for path in paths:
-        if suffix_of(path) == ".json":
+        if suffix_of(path) in wanted:
             found_as[path.lower().endswith(".gz")].append(path)
     files = found_as[True] if _is_helpers(found_as[False], found_as[True]) else found_as[False]
     if not files:

@@ -8,7 +8,7 @@ from typing import Any
 
 from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS
-from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
+from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows, kind_of
 
 # Each file is about one group. The table with the row of this group gets this name. The file of the parent group
 # usually has the same row in its list of groups.
@@ -36,6 +36,15 @@ def split(row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Table], str | No
         if found and isinstance(cell, list):
             del rest[key]
     return rest, below, lost
+
+
+def by_kind(table: Table) -> list[Table]:
+    """A table for each kind of its rows. Rows of no known kind go with the kind of the table."""
+    found: dict[Kind, list[Mapping[str, Any]]] = {}
+    for row in table.rows:
+        kind = kind_of(row)
+        found.setdefault(table.kind if kind is Kind.PLAIN else kind, []).append(row)
+    return [table] if len(found) <= 1 else [replace(table, kind=kind, rows=rows) for kind, rows in found.items()]
 
 
 def unfolded(document: Document, limits: Limits = WHOLE) -> Document:

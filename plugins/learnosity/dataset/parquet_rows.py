@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from learnosity.dataset.manifest import LAND_AGAIN
-from learnosity.dataset.nested_rows import OWN, split
+from learnosity.dataset.nested_rows import OWN, by_kind, split
 from learnosity.dataset.shapes import (
     ANCESTORS,
     is_by_column,
@@ -19,7 +19,7 @@ from learnosity.dataset.shapes import (
     measure_without_id,
     names_no_question,
 )
-from learnosity.dataset.tables import Document, Kind, Table, by_kind, kind_of
+from learnosity.dataset.tables import Document, Kind, Table, kind_of
 from learnosity.errors import IncompleteDatasetError
 
 

@@ -14,6 +14,7 @@ from learnosity.dataset.exact_paths import IN_DUCKDB, IN_PYTHON, are_like_patter
 from learnosity.storage.uris import S3_SCHEMES, StorageUri
 
 FILE = "file"
+QUOTE, BACKTICK = '"', "`"  # around a name in SQL: of DuckDB, of Spark
 GZIP = frozenset({"gzip", "x-gzip"})
 _VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for a store that is not Amazon's)"
 
@@ -36,7 +37,7 @@ class Rows:
     """Which rows the code reads.
 
     :param path: the file of the dataset that has them; of several files, that of the whole dataset.
-    :param key: where they stand in such a file; "" = the file is a list of rows.
+    :param key: where they stand in such a file, below the keys `above`; "" = the file is a list of rows.
     :param other: another key of the same files, to be named; "" = none.
     :param below: how the paths of the files of all other groups end, in the folder of `path`; "" = there is one file.
     :param level: level of the rows in `path`: 1 for groups, 0 for users. None = a path does not say its level.
@@ -51,6 +52,7 @@ class Rows:
     level: int | None = None
     encodings: frozenset[str | None] = frozenset({None})
     literal: bool = False
+    above: tuple[str, ...] = ()
 
     def reads(self, path: str) -> bool:
         """Whether the code reads a file."""
@@ -152,7 +154,7 @@ print(answer)"""
 
 
 def _duckdb(base: str, rows: Rows) -> str:
-    fields = f" unnest({_column(rows.key)}, recursive := true)" if rows.key else " *"
+    fields = f" unnest({_column(rows, QUOTE)}, max_depth := 2)" if rows.key else " *"
     wanted, option = f"path = {_sql(rows.path)}", ""
     if rows.below:
         inside = f"starts_with(path, {_sql(rows.folder)}) AND " if rows.folder else ""
@@ -175,7 +177,9 @@ SELECT * FROM rows;"""
 
 
 def _frames(base: str, rows: Rows, imported: str, made: str) -> str:
-    found = f".get({json.dumps(rows.key)}) or []" if rows.key else ""
+    found = 'json.loads(read(f"data/{path}"))'
+    for key, empty in (*((each, "{}") for each in rows.above), *([(rows.key, "[]")] if rows.key else [])):
+        found = f"({found}.get({json.dumps(key)}) or {empty})"
     level = f'"_level": path.count("/"){_plus(rows.shift)}, ' if rows.level is not None else ""
     row = f'{{"_file": path, {level}**row}}' if rows.below else "row"
     imports, content = "import json", "return file.read()"
@@ -205,14 +209,14 @@ paths = [json.loads(line)["path"] for line in read("files.ndjson").splitlines()]
     {row}
     for path in paths
     if {_wanted(rows)}
-    for row in {"(" if found else ""}json.loads(read(f"data/{{path}}")){found}{")" if found else ""}
+    for row in {found}
 ]
 frame = {made}
 print(frame)"""
 
 
 def _spark(base: str, rows: Rows) -> str:
-    picked = [f"inline(`{rows.key}`)" if rows.key else "*"]
+    picked = [f"inline({_column(rows, BACKTICK)})" if rows.key else "*"]
     first = ""
     if rows.below:
         # Spark gives the path of a file percent-encoded, so `url_decode` decodes it. In the pattern, the folder name is
@@ -292,5 +296,5 @@ def _sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _column(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _column(rows: Rows, mark: str) -> str:
+    return ".".join(f"{mark}{key.replace(mark, mark * 2)}{mark}" for key in (*rows.above, rows.key))

@@ -12,7 +12,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeGuard
@@ -48,6 +48,7 @@ class Table:
     :param name: key of the rows in the document; "" when they are the document itself.
     :param lone: whether it is one object, not a list of rows.
     :param left_out: how many more columns there are: too many, or with a name that is too long.
+    :param keys: the keys above the rows in the document, from the top; the last one is `name`.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Table:
     rows: Sequence[Mapping[str, Any]]
     lone: bool = False
     left_out: int = 0
+    keys: tuple[str, ...] = field(default=(), compare=False)
 
     def has(self, column: str) -> bool:
         """Whether a row may have a value of this column, also if it is one that `columns` leaves out."""
@@ -207,15 +209,17 @@ class Search:
         self.keyed: list[str] = []
         self.lists: set[int] = set()
 
-    def tables(self, name: str, value: Any, depth: int = 0) -> Iterator[Table]:
+    def tables(self, name: str, value: Any, keys: tuple[str, ...] = ()) -> Iterator[Table]:
         """The tables in a value.
 
         :param name: key of the value.
+        :param keys: the keys above the value, from the top.
         """
+        depth = len(keys)
         if isinstance(value, list):
             full = [row for row in value if row is not None]
             if depth <= MAX_DEPTH and full and all(isinstance(row, dict) for row in full):
-                table = _table(name, full)
+                table = replace(_table(name, full), keys=keys)
                 self.hidden = self.hidden or _hides(table)
                 yield table
                 return
@@ -223,12 +227,12 @@ class Search:
             self.nested = self.nested or any(isinstance(each, list) and each for each in value)
         elif isinstance(value, dict) and depth <= MAX_DEPTH:
             if kind_of(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
-                yield replace(_table(name, [value]), lone=True)
+                yield replace(_table(name, [value]), lone=True, keys=keys)
                 return
             before = len(self.keyed)
             self.keyed += [name] if is_keyed(name, value) else []
             for key, each in value.items():
-                yield from self.tables(str(key), each, depth + 1)
+                yield from self.tables(str(key), each, (*keys, str(key)))
             if name == ANCESTORS:
                 del self.keyed[before:]  # the groups above may be an object by their levels
             return
@@ -247,15 +251,6 @@ def has_rows(value: Any, kinds: Sequence[Kind] = (Kind.GROUPS, Kind.USERS, Kind.
         elif isinstance(each, list):
             left += each
     return False
-
-
-def by_kind(table: Table) -> list[Table]:
-    """A table for each kind of its rows. Rows of no known kind go with the kind of the table."""
-    found: dict[Kind, list[Mapping[str, Any]]] = {}
-    for row in table.rows:
-        kind = kind_of(row)
-        found.setdefault(table.kind if kind is Kind.PLAIN else kind, []).append(row)
-    return [table] if len(found) <= 1 else [replace(table, kind=kind, rows=rows) for kind, rows in found.items()]
 
 
 def _hides(table: Table) -> bool:

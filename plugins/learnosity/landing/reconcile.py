@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
-from learnosity.dataset.completeness import Returned, gaps, groups_returned
-from learnosity.dataset.group_files import group_files
+from learnosity.dataset.completeness import Returned, gaps, groups_returned, is_empty
+from learnosity.dataset.group_files import group_files, stem_of
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.key_figures import figures_of_groups
 from learnosity.dataset.layout import DatasetLayout
@@ -112,8 +112,10 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         root = dataset.group_file(())
         document = await dataset.unfolded(root) if root else None
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
-        if document is None:
+        if root is None or document is None:
             return Returned()
+        if is_empty(document) and all(stem_of(path) == stem_of(root.path) for path in by_path):
+            return Returned(nothing_matched=True)
         return replace(groups_returned(document, groups, keys), figures=figures_of_groups(document))
     if not _is_analysis(layout):
         return Returned()

@@ -37,6 +37,7 @@ from learnosity.schedules.checks import texts
 from learnosity.schedules.crons import skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
 from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
+from learnosity.task_report import report_failures
 from learnosity.timetable import CronsTimetable
 
 # `HttpNotifier` is imported at run time only if a schedule has a webhook. The import loads HTTP clients, which would
@@ -71,7 +72,9 @@ class InvalidScheduleOperator(BaseOperator):
 
         :raises InvalidScheduleError: always.
         """
-        raise InvalidScheduleError("Correct the schedule file:\n  " + "\n  ".join(self.problems))
+        with report_failures(context):
+            what_to_do = "Correct the schedule file. Then its own DAG takes the place of this one."
+            raise InvalidScheduleError("\n  ".join([what_to_do, *self.problems]))
 
 
 def scheduled_dags(folder: Path | str) -> dict[str, DAG]:

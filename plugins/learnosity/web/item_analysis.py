@@ -80,7 +80,7 @@ class ItemQuery:
         """The values that differ from the defaults, by their parameter in the address."""
         usual = DEFAULTS
         numbers = ((name, getattr(self.at, name), getattr(usual, name)) for name in ("hard", "easy", "poor"))
-        found = {name: f"{value:g}" for name, value, default in numbers if value != default}
+        found = {name: f"{value}" for name, value, default in numbers if value != default}
         return found | ({"only": self.only} if self.only else {})
 
     @property

@@ -25,8 +25,8 @@ PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
 # A number that the user types into a form. It is declared as a text, because a browser sends an empty field as an empty
-# text.
-Number = Annotated[str, Query(max_length=20)]
+# text. The longest number that Python writes has 24 characters.
+Number = Annotated[str, Query(max_length=30)]
 
 # All routes of this router show data of a DAG, so each of them needs these rights.
 pages = APIRouter(dependencies=READ_RUN)

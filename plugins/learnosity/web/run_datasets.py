@@ -25,6 +25,9 @@ from learnosity.web.run_rows import label as instance_label
 RETURNED_NOTHING = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
 UNREAD = "What this task returned was not read: the tasks of this run returned more than a page reads."
 FAILED = ("failed", "upstream_failed")
+# Airflow gives this state to an instance that the DAG does not have any more. For example, a task that was cleared is
+# then mapped over fewer entries.
+REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class RunDataset:
     @property
     def at(self) -> Step | None:
         """The step that the dataset has reached. It is the one that failed, if one has failed."""
-        order = [step for step in self.steps if step.state not in ("success", "skipped", "upstream_failed")]
+        order = [step for step in self.steps if step.state not in ("success", "skipped", "upstream_failed", REMOVED)]
         return order[0] if order else self.steps[-1] if self.steps else None
 
 
@@ -209,7 +212,7 @@ def _map_indexes(
 ) -> Sequence[int]:
     """The map indexes of a publish task, and of its create task: Airflow expands each task only when it can run."""
     names = (task_id, siblings(task_id)[0])
-    found = {index for name in names for index in tasks.get(name, ())}
+    found = {index for name in names for index, each in tasks.get(name, {}).items() if each.state != REMOVED}
     found |= {index for name, index in rows if name == task_id}
     return sorted(found - {-1}) or [-1]
 
@@ -220,6 +223,7 @@ def _of_dataset(instances: Mapping[int, Instance], map_index: int) -> list[Insta
 
 
 def _step(task_id: str, instances: Sequence[Instance]) -> Step:
+    instances = [each for each in instances if each.state != REMOVED] or instances
     states = [str(each.state or "none") for each in instances]
     # All instances of a mapped task are shown with one state: a failure if there is one, or else a state other than
     # success, or else success.

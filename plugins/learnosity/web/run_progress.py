@@ -9,8 +9,9 @@ from statistics import median
 from typing import Any
 from urllib.parse import quote
 
+from learnosity.advice import NO_TASK_FAILED
 from learnosity.task_report import Landing, of_last_try
-from learnosity.web.run_datasets import FAILED, Step
+from learnosity.web.run_datasets import FAILED, REMOVED, Step
 from learnosity.web.run_rows import Instance
 from learnosity.web.task_reports import TaskReports
 
@@ -95,6 +96,7 @@ class Progress:
     :param usual: seconds that this task usually takes in runs of this DAG and type; None = not known.
     :param learnosity: whether a task of the run makes or lands a dataset at all.
     :param jobs: the jobs that are waited for, as far as their state is known.
+    :param why: why the run failed, where none of its tasks has; "" = a task has, or the run did not fail.
     """
 
     headline: str
@@ -106,6 +108,7 @@ class Progress:
     landing: Landed | None
     learnosity: bool
     jobs: tuple[WaitedFor, ...] = ()
+    why: str = ""
 
     def clock(self, now: datetime) -> float | None:
         """Seconds since the task that runs now began."""
@@ -127,7 +130,7 @@ def progress(
     :param usual: how many seconds each task took in earlier runs, by task id.
     """
     going = state in GOING
-    now = next((step for step in steps if step.state not in ("success", "skipped", *FAILED)), None)
+    now = next((step for step in steps if step.state not in ("success", "skipped", REMOVED, *FAILED)), None)
     operators = {each.task_id: each.operator or "" for each in instances}
     failed = [each for each in _in_order(instances, steps) if each.state == "failed"]
     again = [
@@ -148,12 +151,14 @@ def progress(
         _landed(instances, reports) if going else None,
         any(each.startswith("Learnosity") for each in operators.values()) or bool(reports.failures),
         tuple(_jobs(instances, reports))[:SHOWN] if going else (),
+        NO_TASK_FAILED if state == "failed" and not failed else "",
     )
 
 
 def _waits_for_retry(instances: Sequence[Instance], now: Step | None) -> Sequence[Instance]:
     """The instances of a task that failed and wait to be tried again; none if another one of the task still works."""
-    mine = [each for each in instances if now and each.task_id == now.task_id and each.state != "success"]
+    ended = ("success", REMOVED)
+    mine = [each for each in instances if now and each.task_id == now.task_id and each.state not in ended]
     return mine if all(each.state == RETRY for each in mine) else ()
 
 
@@ -214,7 +219,7 @@ def _label(instance: Instance) -> str:
 
 
 def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | None:
-    tasks = [each for each in instances if each.operator == LANDING]
+    tasks = [each for each in instances if each.operator == LANDING and each.state != REMOVED]
     if not any(each.start_date for each in tasks):
         return None
     # Landing tasks that have not begun are counted, too. Not counted is a task that has neither a map index nor a

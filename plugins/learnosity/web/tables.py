@@ -147,7 +147,9 @@ def view(
         Column(name, field_label(name), _is_numeric(table.rows, name), order if name == sort else "none")
         for name in table.columns
     )
-    places = {name: decimals(name, (row.get(name) for row in shown)) for name in table.columns}
+    # The mean of users may have decimals where their values have none. Of groups, the last row is one like the others.
+    alike = [*shown, total] if total is not None and table.kind is not Kind.USERS else shown
+    places = {name: decimals(name, (row.get(name) for row in alike)) for name in table.columns}
     items, plotted = table.kind is Kind.ITEMS and not plain, replace(table, columns=(*table.columns, *drawn))
     scale = scale_of(plotted) if table.kind is Kind.GROUPS and not plain else None
 

@@ -17,7 +17,7 @@ from learnosity.connections import open_input_store
 from learnosity.dataset.bounded_reads import compression, info_of
 from learnosity.dataset.exact_paths import are_like_patterns
 from learnosity.dataset.file_names import MAX_PATH_BYTES
-from learnosity.dataset.group_files import stem_of
+from learnosity.dataset.group_files import stem_of, suffix_of
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.parquet_place import NAMES, beside
@@ -223,17 +223,22 @@ def _is_older(file: ObjectInfo, manifest: ObjectInfo | None, published: datetime
 
 def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document | None) -> Rows | None:
     """Where the main rows of a dataset stand; None if they are not recognised."""
-    if root is None or document is None or not document.tables:
+    if root is None or document is None or not document.tables or suffix_of(root.path) != ".json":
         return None
     if not has_report(dataset.layout.dataset_type):
         table = chosen_table(document, dataset.layout.dataset_type)
-        return Rows(root.path, table.name) if table else None
+        return Rows(root.path, table.name, above=table.keys[:-1]) if table and not table.lone else None
     name = root.path.rpartition("/")[2]
     # Each group has a file. If all these files have the same name, each group also has a folder of its own. Then the
     # number of folders in a file's path is the level of its rows.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
     below = f"/{name}" if same else name.removeprefix(stem_of(name))
-    groups = document.first(Kind.GROUPS)
-    if groups and groups.name != "group":
-        return Rows(root.path, groups.name, "users", below, 1 if same else None)
-    return Rows(root.path, "users", below=below, level=0 if same else None)
+    groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
+    table = users if groups is None or (groups.name == "group" and users) else groups
+    if table is None or (table.lone and table.name != "group"):
+        return None  # such an object has its rows inside of it, in lists that the code does not know
+    above = table.keys[:-1]
+    if table is groups and table.name != "group":
+        return Rows(root.path, table.name, "users", below, 1 if same else None, above=above)
+    name = table.name if table is users else "users"
+    return Rows(root.path, name, below=below, level=0 if same else None, above=above)

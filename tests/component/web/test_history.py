@@ -102,3 +102,51 @@ def test_without_an_event_of_its_own_all_others_are_earlier(session: Session) ->
 def test_figures_are_checked(session: Session, said: dict[str, Any], expected: dict[str, float]) -> None:
     name = publish(session, 1, **said)
     assert past_datasets(session, "dag", TYPE, name)[0].figures == expected
+
+
+def publish_several(session: Session, runs: int, places: list[tuple[str, int]], skipped: int = 0) -> None:
+    """Runs that publish a dataset of one type in each of these tasks and map indexes.
+
+    :param skipped: how many of these the first run leaves out.
+    """
+    for run in range(runs):
+        for place, (task_id, map_index) in enumerate(places):
+            if run or place >= skipped:
+                name = publish(session, number := 10 * run + place)
+                event = session.query(AssetEvent).filter(AssetEvent.timestamp == START + timedelta(days=number)).one()
+                event.source_run_id, event.source_task_id, event.source_map_index = f"run-{run}", task_id, map_index
+                assert name == f"dataset-{number}"
+    session.flush()
+
+
+SEVERAL = [
+    [("a.land.publish", -1), ("b.land.publish", -1)],
+    [("each.land.publish", 0), ("each.land.publish", 1)],
+    [("each.land.publish", 0), ("b.land.publish", -1)],
+]
+
+
+@pytest.mark.parametrize("places", SEVERAL, ids=str)
+def test_of_several_datasets_of_a_run_each_has_the_earlier_ones_of_its_own_task(
+    session: Session, places: list[tuple[str, int]]
+) -> None:
+    publish_several(session, 3, places)
+    assert found(session, "dataset-21") == ["dataset-21", "dataset-11", "dataset-1"]
+    assert found(session, "dataset-20") == ["dataset-20", "dataset-10", "dataset-0"]
+
+
+@pytest.mark.parametrize("places", SEVERAL, ids=str)
+def test_a_dataset_of_the_same_run_is_no_earlier_one(session: Session, places: list[tuple[str, int]]) -> None:
+    publish_several(session, 1, places)
+    assert found(session, "dataset-1") == ["dataset-1"]
+
+
+@pytest.mark.parametrize("places", SEVERAL, ids=str)
+def test_where_a_task_is_new_the_datasets_of_other_tasks_count(session: Session, places: list[tuple[str, int]]) -> None:
+    publish_several(session, 2, places[::-1], skipped=1)
+    assert found(session, "dataset-10") == ["dataset-10", "dataset-1"]
+
+
+def test_a_task_that_publishes_another_dataset_after_a_clear_has_the_one_before_it(session: Session) -> None:
+    publish_several(session, 1, [("land.publish", -1), ("land.publish", -1)])
+    assert found(session, "dataset-1") == ["dataset-1", "dataset-0"]

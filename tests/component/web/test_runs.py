@@ -257,6 +257,20 @@ class TestSeveralDatasets:
         assert new.at is not None
         assert new.at.state == "failed"
 
+    @pytest.mark.parametrize("was_published", [False, True])
+    def test_a_dataset_that_went_with_a_clear_is_there_only_if_it_was_published(
+        self, session: Session, was_published: bool
+    ) -> None:
+        tasks(session, "dataset.", *DONE, map_index=0)
+        put(session, publication(FIRST), "dataset.land.publish", 0)
+        tasks(session, "dataset.", *["removed"] * 5, map_index=1)
+        if was_published:
+            put(session, publication(SECOND), "dataset.land.publish", 1)
+        run = loaded(session)
+        assert [each.layout.dataset_id for each in run.publications] == [FIRST, SECOND][: 1 + was_published]
+        assert len(run.datasets) == 1 + was_published
+        assert {step.state for step in run.steps} == {"success"}
+
     def test_steps_of_a_dataset_are_its_own(self, session: Session) -> None:
         for map_index in (0, 1):
             tasks(session, "dataset.", *DONE, map_index=map_index)

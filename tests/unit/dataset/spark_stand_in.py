@@ -53,6 +53,13 @@ def _evaluated(expression: str, row: dict[str, Any]) -> dict[str, Any]:
     return {count[4]: number}
 
 
+def _inside(row: Any, keys: Sequence[str]) -> Any:
+    """The value below these keys; None where one of them is missing."""
+    for key in keys:
+        row = (row or {}).get(key)
+    return row
+
+
 def _exact(path: str) -> Path:
     """The one file that a path names. Hadoop reads some characters as a pattern, if there is no backslash before."""
     assert not re.search(r"[{}\[\]*?]", re.sub(r"\\.", "", path)), path
@@ -74,8 +81,9 @@ class DataFrame:
         found = [dict[str, Any]() for _ in self.rows]
         entries: list[Sequence[dict[str, Any]]] = [[{}] for _ in self.rows]
         for expression in expressions:
-            if inline := re.fullmatch(r"inline\(`([^`]+)`\)", expression):
-                entries = [row.get(inline[1]) or [] for row in self.rows]
+            if inline := re.fullmatch(r"inline\(((?:`(?:[^`]|``)+`\.?)+)(?<!\.)\)", expression):
+                keys = [key.replace("``", "`") for key in re.findall(r"`((?:[^`]|``)+)`", inline[1])]
+                entries = [_inside(row, keys) or [] for row in self.rows]
                 continue
             for row, made in zip(self.rows, found, strict=True):
                 made |= _evaluated(expression, row)

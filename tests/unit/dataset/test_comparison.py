@@ -101,7 +101,7 @@ def test_a_column_that_a_wide_table_does_not_show_is_compared(name: str, measure
 
 
 @pytest.mark.parametrize(
-    "table", [None, Table(Kind.PLAIN, "", ("a",), [{"a": 1}]), groups([{"group_name": "a", "other": 1}])]
+    "table", [None, Table(Kind.PLAIN, "", ("a",), [{"a": 1}]), Table(Kind.ITEMS, "", ("p_value",), [{"p_value": 1}])]
 )
 def test_what_has_nothing_to_compare_is_not_compared(table: Table | None) -> None:
     assert slim(table) is None
@@ -159,6 +159,33 @@ def test_questions_are_told_by_the_names_that_both_have(one: set[str], other: se
     found = compare(of(one), of(other))
     same = number if one & other else 0
     assert (found.both, found.new, found.gone) == (same, number - same, number - same)
+
+
+@pytest.mark.parametrize("kind", [Kind.GROUPS, Kind.USERS, Kind.ITEMS])
+def test_rows_without_a_measure_that_is_compared_are_new_or_gone_all_the_same(kind: Kind) -> None:
+    name = {Kind.GROUPS: "group_name", Kind.USERS: "user_id", Kind.ITEMS: "item_reference"}[kind]
+
+    def of(*names: str) -> Any:
+        return slim(Table(kind, "", (name, "other"), [{name: each, "other": 1} for each in names]))
+
+    found = compare(of("a", "b", "c"), of("b", "d"))
+    assert (found.new, found.gone, found.both) == (2, 1, 1)
+    assert found.table.columns == (name,)
+
+
+@given(st.lists(st.integers(0, 9), max_size=6), st.lists(st.integers(0, 9), max_size=6))
+def test_a_question_that_has_moved_within_its_item_is_neither_new_nor_gone(one: list[int], other: list[int]) -> None:
+    def of(questions: list[int]) -> Any:
+        rows = [
+            {"item_reference": "i", "question_reference": f"q{each}", "question_number": place, "p_value": 0.5}
+            for place, each in enumerate(questions)
+        ]
+        return slim(Table(Kind.ITEMS, "", (*REFERENCES, "p_value"), rows or [dict.fromkeys(REFERENCES)]))
+
+    one, other = list(dict.fromkeys(one)), list(dict.fromkeys(other))
+    if one and other:
+        found = compare(of(one), of(other))
+        assert (found.new, found.gone) == (len(set(one) - set(other)), len(set(other) - set(one)))
 
 
 def test_a_column_of_names_without_any_does_not_count() -> None:

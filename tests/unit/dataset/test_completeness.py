@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from learnosity.dataset.completeness import Returned, gaps, groups_returned, que
 from learnosity.dataset.group_files import group_files
 from learnosity.dataset.input_info import InputInfo, LevelInfo
 from learnosity.dataset.tables import Document, read_document
+from learnosity.landing.reconcile import reconciled
+from tests.unit.dataset.test_parquet import published
 
 KEYS = ("district", "school")
 GROUP_PATHS = ["groups/group.json", "groups/d1/group.json", "groups/d2/group.json", "groups/d1/s1/group.json"]
@@ -171,3 +174,37 @@ def test_a_gap_is_what_is_known_to_differ(
 def test_an_empty_result_names_the_interval(filters: Any, interval: str) -> None:
     (gap,) = gaps(Returned(nothing_matched=True), None, {"filters": filters})
     assert gap == f"Nothing matched: no session {interval}was counted."
+
+
+async def reconciled_groups(folder: Path, files: dict[str, Any]) -> Returned:
+    """What the manifest says of a group dataset with these files."""
+    dataset = await published(folder, files)
+    entries = list(dataset.files.values())
+    found = await reconciled(dataset.store, dataset.layout, dataset.manifest, entries, sent=sent(users=5))
+    assert found.returned is not None
+    return found.returned
+
+
+@pytest.mark.parametrize("root", [[], {"groups": []}, {"data": {"groups": [], "users": []}}], ids=str)
+@pytest.mark.parametrize("name", ["group.json", "groups/group.json", "result.json"])
+@pytest.mark.parametrize("same", [False, True])
+async def test_a_group_result_without_any_row_is_empty(tmp_path: Path, root: Any, name: str, same: bool) -> None:
+    found = await reconciled_groups(tmp_path, {name: root} | ({name.replace(".json", ".csv"): b"a\n"} if same else {}))
+    assert found.nothing_matched
+    assert found.gaps == ("Nothing matched: no session of any time was counted.",)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param({"errors.json": [], "groups.csv": b"group_name,population\nnorth,5\n"}, id="rows in a table"),
+        pytest.param({"group.json": [], "north/group.json": {"group": OWN}}, id="another group"),
+        pytest.param({"group.json": {}}, id="no list"),
+        pytest.param({"group.json": [1]}, id="not empty"),
+        pytest.param({"group.json": {"rows": [], "warnings": ["x"]}}, id="something else is in it"),
+        pytest.param({"group.json": b"["}, id="damaged"),
+    ],
+)
+async def test_no_group_result_that_may_have_rows_is_called_empty(tmp_path: Path, files: dict[str, Any]) -> None:
+    found = await reconciled_groups(tmp_path, files)
+    assert (found.nothing_matched, found.gaps) == (False, ())

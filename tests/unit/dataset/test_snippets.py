@@ -34,6 +34,7 @@ GROUP_FILES = {
 }
 ITEMS: list[dict[str, Any]] = [{"item_reference": "i1", "p_value": 0.5}, {"item_reference": "i2", "p_value": None}]
 OWN: dict[str, Any] = {"item_reference": "grade5_items", "p_value": 0.25}
+NESTED = [ITEMS[0] | {"tags": ["a", "b"], "by": {"x": 1, "p_value": [1, 2]}}, ITEMS[1] | {"tags": []}]
 # Groups of one name in two schools, and files whose names end like those that are wanted.
 SAME: dict[str, Any] = {"group_name": "Class 3A", "population": 4}
 ODD_FILES = {
@@ -86,6 +87,19 @@ CASES: dict[str, tuple[dict[str, Any], Rows, list[dict[str, Any]]]] = {
         {"group.json": [NORTH], "north/group.json": [SCHOOL]},
         Rows("group.json", "", "", "/group.json", 1),
         [at(NORTH, "group.json", 1), at(SCHOOL, "north/group.json", 2)],
+    ),
+    "rows below several keys": (
+        {
+            "groups/group.json": {"data": {'a `b"': ROOT | {"groups": [NORTH, SOUTH]}}},
+            "groups/north/group.json": {"data": {'a `b"': ROOT | {"groups": [SCHOOL], "more": [1]}}},
+        },
+        Rows("groups/group.json", "groups", "users", "/group.json", 1, above=("data", 'a `b"')),
+        [*(at(row, "groups/group.json", 1) for row in (NORTH, SOUTH)), at(SCHOOL, "groups/north/group.json", 2)],
+    ),
+    "cells with lists and objects": (
+        {"items.json": {"items": NESTED}},
+        Rows("items.json", "items"),
+        NESTED,
     ),
     "items": (
         {"items.json": [*ITEMS, OWN], "items.csv": "x\n", "items/grade5_items.json": OWN, "a/items.json": [OWN]},

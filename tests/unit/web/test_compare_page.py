@@ -244,7 +244,6 @@ NORTH = [test_app.row("north")]
         pytest.param({"groups/group.json": b"\xff\x00"}, id="bytes"),
         pytest.param({"groups/group.json": b"7"}, id="a number"),
         pytest.param(of_root(other=[{"a": 1}]), id="not recognised"),
-        pytest.param(of_root(groups=[{"group_name": "north", "other": 1}]), id="nothing to compare"),
         pytest.param(of_root(group=test_app.row("all"), users=USERS), id="users"),
         pytest.param(of_root(items=[{"item_reference": "a", "p_value": 0.5}]), id="questions"),
         pytest.param({"groups/group.json": b"[" + b"[]," * 150_000 + b"[]]"}, id="too large"),
@@ -262,6 +261,13 @@ def test_what_cannot_be_read_of_the_earlier_dataset_makes_no_row_new(
     else:
         assert "The rows of these two cannot be compared" in reply.text
         assert '<span class="tag">' not in reply.text
+
+
+def test_groups_without_a_figure_that_is_compared_are_found_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = [{"group_name": name, "p25_percent": 1} for name in ("north", "east")]
+    publish_two(site, monkeypatch, of_root(group=test_app.row("all"), groups=NORTH), of_root(groups=plain), GROUP_TYPE)
+    rows = site.get("/compare", form="csv").text.splitlines()
+    assert [(row.split(",")[0], row.split(",")[-1]) for row in rows[1:]] == [("north", ""), ("east", "gone")]
 
 
 def test_questions_with_other_names_are_not_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

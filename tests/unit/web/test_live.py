@@ -26,7 +26,10 @@ globalThis.document = {
 };
 globalThis.window = { location: { reload: () => told.push("reloaded") } };
 globalThis.DOMParser = class {
-  parseFromString() { return { getElementById: () => (reply.page ? element("new") : null) }; }
+  parseFromString() {
+    const has = reply.page ? (reply.problem ? "problem" : "live") : null;
+    return { getElementById: (id) => (id === has ? element("new") : null) };
+  }
 };
 globalThis.fetch = async () => {
   if (!reply.status) throw new TypeError("no network");
@@ -53,6 +56,10 @@ process.on("exit", () => { if (asked === 1) console.log(JSON.stringify(told)); }
         ({"status": 403, "page": False}, ["reloaded"]),
         ({"status": 500, "page": False}, ["asks again"]),
         ({"status": 503, "page": False}, ["asks again"]),
+        ({"status": 500, "page": True, "problem": True}, ["asks again"]),
+        ({"status": 503, "page": True, "problem": True}, ["reloaded"]),
+        ({"status": 409, "page": True, "problem": True}, ["reloaded"]),
+        ({"status": 409, "page": False}, ["asks again"]),
         ({"status": 0}, ["asks again"]),
     ],
 )

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
+from learnosity.advice import NO_TASK_FAILED
 from learnosity.dags import dataset_dag
 from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo
@@ -21,7 +22,7 @@ from learnosity.web.addresses import segment
 from learnosity.web.completeness import GAPS_TO_DO
 from learnosity.web.default_types import default_type
 from learnosity.web.list_rows import Found, Listed
-from learnosity.web.run_progress import Progress
+from learnosity.web.run_progress import Progress, Trouble
 from tests.unit.web import test_app
 from tests.unit.web.test_analysis_pages import ANALYSIS, FILES
 from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Markup, Site, links, row
@@ -387,3 +388,61 @@ def test_datasets_of_a_run_have_the_label_of_their_type(site: Site) -> None:
     text = words(site.get().text)
     for said in ("Activity summary by group (large group report) activity-summary-by-group", ANALYSIS):
         assert said in text
+
+
+TABLES = {
+    "csv": b"item_reference,p_value,discrimination_index\nhard-one,0.1,-0.2\nfine-one,0.5,0.4\n",
+    "ndjson": b'{"item_reference": "hard-one", "p_value": 0.1, "discrimination_index": -0.2}\n'
+    b'{"item_reference": "fine-one", "p_value": 0.5, "discrimination_index": 0.4}\n',
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_an_analysis_without_json_has_its_questions_all_the_same(site: Site, kind: str) -> None:
+    site.publish({f"items.{kind}": TABLES[kind]}, ANALYSIS, left_out=1, include=(f"*.{kind}",))
+    page = site.get().text
+    assert "check the key" in page
+    assert "hard-one" in page
+    assert "fine-one" not in site.get(only="flagged").text
+    assert site.get("/csv", only="flagged").text.splitlines()[1:] == ["hard-one,0.1,-0.2"]
+    use = site.get("/use")
+    assert use.status_code == 200
+    assert "Read it with" not in use.text
+
+
+def test_groups_without_json_are_drilled_into(site: Site) -> None:
+    site.publish(
+        {
+            "groups/group.csv": b"group_name,population\nnorth,2\nsouth,1\n",
+            "groups/north/group.csv": b"user_id,score\nu1,1\nu2,2\n",
+        }
+    )
+    assert f"{PAGE}?group=north" in links(site.get().text)
+    assert "u2" in site.get(group="north").text
+    assert site.get("/zip", group="north").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "ndjson"])
+def test_where_there_is_json_no_other_file_counts(site: Site, kind: str) -> None:
+    site.publish({"a/items.json": TABLES["ndjson"].splitlines()[0], f"items.{kind}": TABLES.get(kind, b"[]")}, ANALYSIS)
+    assert ("hard-one" in site.get().text) is (kind != "json")
+
+
+@pytest.mark.parametrize("datasets", [0, 1, 2])
+def test_a_run_that_failed_without_a_failed_task_says_why_beside_its_datasets(site: Site, datasets: int) -> None:
+    for number, dataset_id in enumerate([DATASET_ID, OTHER_ID][:datasets]):
+        site.publish(GROUPS, dataset_id=dataset_id, map_index=number)
+    ended = Progress("Failed", False, None, None, (), (), None, True, why=NO_TASK_FAILED)
+    site.run = replace(site.run, state="failed", progress=ended)
+    page = words(site.get().text)
+    assert NO_TASK_FAILED in page
+    assert datasets == 1 or "Failed" in page
+
+
+def test_the_page_of_several_datasets_says_in_which_task_the_run_failed(site: Site) -> None:
+    for number, dataset_id in enumerate((DATASET_ID, OTHER_ID)):
+        site.publish(GROUPS, dataset_id=dataset_id, map_index=number)
+    trouble = Trouble("b.wait_for_job", 1, "halted.", "Clear it.", "/dags/x")
+    ended = Progress("Failed in b.wait_for_job", False, None, None, (trouble,), (), None, True)
+    site.run = replace(site.run, state="failed", progress=ended)
+    assert "2 of 2 published. Failed in b.wait_for_job. Choose one." in words(site.get().text)

@@ -274,3 +274,36 @@ def test_the_state_of_a_job_that_is_waited_for_is_shown_with_its_time() -> None:
     assert [(each.label, each.status, each.since) for each in found] == [("wait_for_job", "running", START)]
     assert look(rows("success", "success", None, None, None), told=told).jobs == ()
     assert look(rows("success", "deferred", None, None, None), "failed", told=told).jobs == ()
+
+
+def test_a_run_that_failed_without_a_failed_task_says_why() -> None:
+    found = look(rows("success", *["skipped"] * 4), "failed")
+    assert (found.headline, found.failed) == ("Failed", ())
+    assert "dagrun_timeout" in found.why
+    assert "Clear the first task that was skipped" in found.why
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [(("success", "failed", *["upstream_failed"] * 3), "failed")]
+    + [((*["success"] * 5,), state) for state in ("success", "running", "queued")],
+)
+def test_no_other_run_says_that_no_task_failed(states: tuple[str, ...], state: str) -> None:
+    assert look(rows(*states), state).why == ""
+
+
+@pytest.mark.parametrize("state", ["running", "success"])
+def test_a_shard_that_the_run_does_not_have_any_more_counts_nowhere(state: str) -> None:
+    several = shards("success", "success", "removed")
+    several.append(Row("land.publish", state, start_date=START))
+    found = look(several, told=TaskReports({}, PLAN))
+    assert found.headline == (DOING[OPERATORS["land.publish"]] if state == "running" else "Running")
+    assert found.landing is not None
+    assert (found.landing.shards_done, found.landing.shards, found.landing.files) == (2, 2, 1000)
+    landing = next(step for step in steps(several, PLACES) if step.task_id == "land.land_files")
+    assert (landing.state, landing.instances) == ("success", 2)
+
+
+def test_a_task_of_which_nothing_is_left_is_called_removed() -> None:
+    (step,) = steps([Row("create_dataset", "removed")], PLACES)
+    assert step.state == "removed"

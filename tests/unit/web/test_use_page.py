@@ -24,7 +24,8 @@ from learnosity.web import exports, list_rows, use_page
 from learnosity.web.app import app
 from learnosity.web.exports import csv_of
 from learnosity.web.list_rows import Found, Listed
-from tests.unit.web.test_app import GROUP_TYPE, GROUPS, ITEMS, OTHER_ID, Site, group, site
+from tests.unit.dataset.test_snippets import RUN
+from tests.unit.web.test_app import GROUP_TYPE, GROUPS, ITEMS, OTHER_ID, Site, group, row, site
 
 __all__ = ["site"]
 
@@ -380,3 +381,34 @@ class TestUsePage:
 
 def test_json_of_the_samples_is_what_the_code_expects() -> None:
     assert {"groups", "users"} <= msgspec.json.decode(GROUPS["groups/group.json"]).keys()
+
+
+NORTH_AND_SOUTH = {"group": row(""), "groups": [row("north"), row("south")], "users": []}
+QUESTIONS = [{"item_reference": name, "p_value": 0.5} for name in ("i1", "i2")]
+SHAPES: dict[str, tuple[str, dict[str, Any], int | None]] = {
+    "groups": (GROUP_TYPE, {"groups/group.json": NORTH_AND_SOUTH}, 2),
+    "groups below a key": (GROUP_TYPE, {"groups/group.json": {"dataset_group": NORTH_AND_SOUTH}}, 2),
+    "groups in the row of their group": (
+        GROUP_TYPE,
+        {"groups/group.json": {**row("all"), "groups": NORTH_AND_SOUTH["groups"]}},
+        None,
+    ),
+    "users": (GROUP_TYPE, {"a.json": {"group": row(""), "users": [{"user_id": "u", "score": 1}]}}, 1),
+    "users below keys": (GROUP_TYPE, {"a.json": {"b": {"c": {"people": [{"user_id": "u", "score": 1}] * 2}}}}, 2),
+    "a list of users": (GROUP_TYPE, {"a.json": [{"user_id": "u", "score": 1}]}, 1),
+    "questions": ("ibk-analysis-by-question", {"items.json": QUESTIONS}, 2),
+    "questions below keys": ("ibk-analysis-by-question", {"items.json": {"data": {"items": QUESTIONS}}}, 2),
+    "one question": ("ibk-analysis-by-question", {"items.json": QUESTIONS[0]}, None),
+    "lines": ("ibk-analysis-by-question", {"items.ndjson": QUESTIONS[0]}, None),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_code_reads_the_rows_wherever_they_stand_or_there_is_none(site: Site, shape: str) -> None:
+    dataset_type, files, rows = SHAPES[shape]
+    site.publish({path: msgspec.json.encode(content) for path, content in files.items()}, dataset_type)
+    page = site.get("/use").text
+    code = dict(re.findall(r"<summary>(\w+)</summary>.*?<code id=\"code-\d\">(.*?)</code>", page, re.DOTALL))
+    tools = [tool for tool in RUN if tool != "Spark"]  # Spark is run where its code is tested
+    found = {tool: len(RUN[tool](html.unescape(code[tool]))) for tool in tools if tool in code}
+    assert found == (dict.fromkeys(tools, rows) if rows else {})

@@ -18,6 +18,12 @@
       }
       const page = new DOMParser().parseFromString(await reply.text(), "text/html");
       const next = page.getElementById("live");
+      // The run is over, and its dataset cannot be shown. The new page says why. A server that is started again may have the
+      // same status, but another page.
+      if ((reply.status === 409 || reply.status === 503) && page.getElementById("problem")) {
+        window.location.reload();
+        return;
+      }
       if (!reply.ok && reply.status !== 404) throw new Error(String(reply.status));
       if (!next || !("live" in next.dataset)) {
         window.location.reload();
