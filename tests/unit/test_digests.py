@@ -86,6 +86,12 @@ def test_what_is_not_known_is_not_pinned(registry: tuple[str, Any], lie: dict[st
         digest_of(f"{host}/team/airflow:3.3.2")
 
 
+@pytest.mark.parametrize("image", ["mirror.example.com:port/airflow:1", "127.0.0.1:/air flow:1"])
+def test_what_is_no_address_is_not_pinned(image: str) -> None:
+    with pytest.raises(NotPinnedError, match="cannot be reached"):
+        digest_of(image)
+
+
 @pytest.mark.parametrize(
     ("image", "parts"),
     [
