@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+from airflow.utils.net import getfqdn
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
@@ -25,6 +28,7 @@ from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 from werkzeug.security import generate_password_hash
 
+from compose import heartbeat
 from compose.admin import OTHER_AUTH_MANAGER, Step, decide
 from compose.admin import main as admin_main
 from compose.connections import wanted
@@ -237,6 +241,47 @@ def test_below_a_path_the_health_check_and_the_workers_use_the_path() -> None:
         "8080${AIRFLOW_PATH:-}/execution/"
         in SERVICES["worker"]["environment"]["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
     )
+
+
+class Asked:
+    """A database that answers one beat of the host `noted`, and is every part of its own connection."""
+
+    def __init__(self, noted: str) -> None:
+        self.noted, self.alive = noted, 0
+
+    def __enter__(self) -> Asked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def cursor(self) -> Asked:
+        return self
+
+    def execute(self, _query: str, values: tuple[str, str, int]) -> None:
+        self.alive = int(values[:2] == ("TriggererJob", self.noted))
+
+    def fetchone(self) -> tuple[int]:
+        return (self.alive,)
+
+
+@pytest.mark.parametrize("named", [None, "", "socket.gethostname", "airflow.utils.net.get_host_ip_address"])
+def test_a_beat_is_looked_for_under_the_name_that_airflow_notes(
+    named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "localhost")
+    monkeypatch.delenv("AIRFLOW__CORE__HOSTNAME_CALLABLE", raising=False)
+    monkeypatch.setattr(socket, "getfqdn", getfqdn.__wrapped__)  # the same in a container
+    if named is not None:
+        monkeypatch.setenv("AIRFLOW__CORE__HOSTNAME_CALLABLE", named)
+    noted = (
+        getattr(import_module(named.rpartition(".")[0]), named.rpartition(".")[2])() if named else getfqdn.__wrapped__()
+    )
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://a:b@c/d")
+    for host, code in ((noted, 0), ("another", 1)):
+        monkeypatch.setattr("psycopg2.connect", lambda *_, host=host, **__: Asked(host))
+        monkeypatch.setattr("sys.argv", ["heartbeat.py", "TriggererJob"])
+        assert heartbeat.main() == code
 
 
 def test_no_password_is_in_the_command_line_of_a_health_check() -> None:
