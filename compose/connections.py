@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PORTS = {"https": 443, "http": 80}
+DEFAULT_HOST = "data.learnosity.com"
+DEFAULT_URL = f"https://{DEFAULT_HOST}"
 
 
 def wanted(env: Mapping[str, str]) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def wanted(env: Mapping[str, str]) -> dict[str, Any]:
     """
     problems: list[str] = []
     fields = {
-        "learnosity_default": _learnosity(env, problems),
+        "learnosity_default": learnosity_connection(env, problems),
         "aws_landing": _aws(env, "LANDING", problems),
         "aws_airflow": _aws(env, "AIRFLOW", problems),
     }
@@ -36,26 +38,34 @@ def wanted(env: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _learnosity(env: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
-    url = urlsplit(env.get("LEARNOSITY_URL") or "")
-    port = None
+def learnosity_connection(env: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """The connection to Learnosity.
+
+    :param problems: what is missing or cannot be read is added.
+    """
     try:
+        url = urlsplit(env.get("LEARNOSITY_URL") or "")
         port = url.port
     except ValueError:
-        problems.append("LEARNOSITY_URL has no such port")
+        problems.append("LEARNOSITY_URL has no such host or port")
+        url, port = urlsplit(DEFAULT_URL), None
     if url.scheme not in PORTS or not url.hostname or url.path.strip("/") or url.query:
         problems.append("LEARNOSITY_URL must be an address without a path, such as https://data.learnosity.com")
     missing = [name for name in ("LEARNOSITY_CONSUMER_KEY", "LEARNOSITY_CONSUMER_SECRET") if not env.get(name)]
     problems += [f"{name} is missing" for name in missing]
+    extra, host = _extra(env, problems), url.hostname
+    if extra.get("region") and (url.scheme, host, port or PORTS["https"]) == ("https", DEFAULT_HOST, PORTS["https"]):
+        # A region counts where the host is empty. LEARNOSITY_URL always has a value, so its usual one stands for that.
+        host = None
     return {
         "conn_type": "learnosity",
         "schema": url.scheme,
-        "host": url.hostname,
+        "host": host,
         # Airflow 3.3.2 can test a saved connection only if it has a port. So the usual port of the scheme is filled in.
         "port": port or PORTS.get(url.scheme),
         "login": env.get("LEARNOSITY_CONSUMER_KEY"),
         "password": env.get("LEARNOSITY_CONSUMER_SECRET"),
-        "extra": _extra(env, problems),
+        "extra": extra,
     }
 
 

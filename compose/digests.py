@@ -14,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -74,7 +75,7 @@ def digest_of(image: str) -> str:
         if error.code != 401:
             raise NotPinnedError(f"{image}: its registry answers {error.code}.") from None
         said, content = _with_token(image, url, error.headers.get("WWW-Authenticate", ""))
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, OSError, ValueError, HTTPException) as error:
         raise NotPinnedError(f"{image}: its registry cannot be reached ({type(error).__name__}).") from None
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     if said not in ("", digest):
@@ -156,7 +157,7 @@ def _with_token(image: str, url: str, challenge: str) -> tuple[str, bytes]:
         reply: Any = json.loads(_get(f"{realm}?{query}", {})[1])
         token = reply.get("token") or reply.get("access_token")
         return _get(url, _accept() | {"Authorization": f"Bearer {token}"})
-    except (HTTPError, URLError, OSError, ValueError, AttributeError) as error:
+    except (HTTPError, URLError, OSError, ValueError, AttributeError, HTTPException) as error:
         raise NotPinnedError(f"{image}: its registry does not show it to anybody ({type(error).__name__}).") from None
 
 

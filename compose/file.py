@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+from compose import variables
 
 
 class ComposeFileError(ValueError):
@@ -47,43 +46,16 @@ def read_services(folder: Path, given: Mapping[str, str]) -> dict[str, Service]:
 
 
 def interpolate(text: str, given: Mapping[str, str]) -> str:
-    """A text with its variables: `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`; `$$` is `$`.
+    """A text with its variables.
 
-    :raises ComposeFileError: a variable with `?` is missing
+    :raises ComposeFileError: a variable with `?` is missing, or what follows a `$` cannot be read
     """
-    found, position = [], 0
-    while (start := text.find("$", position)) >= 0:
-        found.append(text[position:start])
-        if text[start + 1 : start + 2] != "{":
-            found.append("$")
-            position = start + (2 if text[start + 1 : start + 2] == "$" else 1)
-            continue
-        position = _end(text, start + 2)
-        found.append(_value(text[start + 2 : position - 1], given))
-    return "".join([*found, text[position:]])
+    return variables.interpolate(text, given, _absent)
 
 
-def _end(text: str, position: int) -> int:
-    """Behind the brace that closes the one before `position`."""
-    depth = 1
-    while depth:
-        if position == len(text):
-            raise ComposeFileError(f"a brace is not closed in {text!r}")
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        position += 1
-    return position
-
-
-def _value(expression: str, given: Mapping[str, str]) -> str:
-    match = _NAME.match(expression)
-    if match is None:
-        raise ComposeFileError(f"{expression!r} names no variable")
-    name, rest = match[0], expression[match.end() :]
-    empty_counts = rest.startswith(":")
-    kind, default = rest.removeprefix(":")[:1], rest.removeprefix(":")[1:]
-    value = given.get(name)
-    if value is not None and (value or not empty_counts):
-        return value
-    if kind == "?":
-        raise ComposeFileError(f"{name}: {default}")
-    return interpolate(default, given) if kind == "-" else ""
+def _absent(written: str, name: str, message: str | None) -> str:
+    if message is not None:
+        raise ComposeFileError(f"{name}: {message}")
+    if written.startswith("${") and not name:
+        raise ComposeFileError(f"{written!r} names no variable, or its brace is not closed")
+    return "" if name else written

@@ -18,7 +18,7 @@ from learnosity import __version__
 from supply.bom import NOT_INSTALLED, UNKNOWN, bill, licence
 from supply.index import Known, ask_all, index_url
 from supply.keepers import lines
-from supply.pins import LockError, Pin, read_pins
+from supply.pins import LockError, Pin, canonical, read_pins
 
 PRODUCT = "airflow-provider-learnosity"
 
@@ -42,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "keepers":
             sys.stdout.write("\n".join([*lines({pin.name: pin.version for pin in pins}), ""]))
             return 0
-        wanted = [pin for pin in pins if not options.names or pin.name in options.names]
-        if missing := set(options.names) - {pin.name for pin in wanted}:
+        names = {canonical(name) for name in options.names}
+        wanted = [pin for pin in pins if not names or pin.name in names]
+        if missing := names - {pin.name for pin in wanted}:
             raise LockError(f"The lock has no package {', '.join(sorted(missing))}.")
     except LockError as error:
         sys.stderr.write(f"{error}\n")

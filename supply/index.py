@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import time
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
@@ -82,7 +85,10 @@ def fetch(name: str, index: str) -> Any:
 
     :raises NotAskedError: there is none, or it is not JSON.
     """
-    request = Request(f"{index}/{name}/", headers={"Accept": JSON})
+    try:
+        request = _request(f"{index}/{name}/")
+    except ValueError:
+        raise NotAskedError(f"{name}: the index is no address, such as {DEFAULT_INDEX}.") from None
     why = ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -97,12 +103,27 @@ def fetch(name: str, index: str) -> Any:
             why = f"the index answers {error.code}"
             if error.code < 500 and error.code != 429:
                 break
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException) as error:
             why = f"the index cannot be reached ({type(error).__name__})"
         except ValueError:
             why = "the index does not answer in JSON (PEP 691)"
             break
     raise NotAskedError(f"{name}: {why}.")
+
+
+def _request(url: str) -> Request:
+    """A request with the login of the address, if it has one.
+
+    :raises ValueError: it is no address.
+    """
+    parts = urlsplit(url)
+    _ = parts.port  # raises if it is none
+    request = Request(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), headers={"Accept": JSON})
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        # A redirect may lead to another host, which must not get the login.
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+    return request
 
 
 def read_project(pin: Pin, reply: Any, now: datetime) -> Known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -54,16 +55,26 @@ def test_a_reply_that_does_not_say_it_is_no_reply(reply: Any, what: str) -> None
         read_project(PIN, reply, NOW)
 
 
+Replies = tuple[str, dict[str, tuple[int, bytes]], list[str]]
+
+
 @pytest.fixture
-def replies(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, tuple[int, bytes]]]]:
-    """An index on this machine, and what it answers by package."""
+def replies(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replies]:
+    """An index on this machine, what it answers by package, and what it was asked."""
     answers: dict[str, tuple[int, bytes]] = {}
+    asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = answers.get(self.path.strip("/").rpartition("/")[2], (404, b""))
+            asked.append(f"{self.path} {self.headers['Authorization']}")
             if self.headers["Accept"] != JSON:
                 status = 406
+            if status == 302:
+                self.send_response(status)
+                self.send_header("Location", body.decode())
+                self.end_headers()
+                return
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
@@ -74,7 +85,7 @@ def replies(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, tu
     monkeypatch.setattr("supply.index.time.sleep", lambda seconds: None)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/simple", answers
+    yield f"http://127.0.0.1:{server.server_port}/simple", answers, asked
     server.shutdown()
     server.server_close()
 
@@ -95,7 +106,7 @@ def replies(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, tu
     ],
 )
 def test_the_command_fails_unless_all_is_known_and_good(
-    replies: tuple[str, dict[str, tuple[int, bytes]]],
+    replies: Replies,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     status: int,
@@ -103,7 +114,7 @@ def test_the_command_fails_unless_all_is_known_and_good(
     code: int,
     said: str,
 ) -> None:
-    index, answers = replies
+    index, answers, _ = replies
     answers["msgspec"] = (status, body)
     lock = tmp_path / "lock.txt"
     lock.write_text("msgspec==1.2.0\n")
@@ -112,6 +123,54 @@ def test_the_command_fails_unless_all_is_known_and_good(
     assert said in shown.err
     assert ("msgspec" in shown.out) == (status == 200 and body.startswith(b"{"))
     assert "127.0.0.1" not in shown.err
+
+
+LOGINS = {"me": "", "me:p%40ss": "p@ss", ":t0ken": "t0ken", "__token__:a:b": "a:b"}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_an_index_with_a_login_is_asked_with_it_as_pip_does_and_no_other_host_gets_it(
+    login: str, replies: Replies, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index, answers, asked = replies
+    lock = tmp_path / "lock.txt"
+    lock.write_text("msgspec==1.2.0\nelsewhere==1.2.0\n")
+    good = json.dumps({"files": [file("1.2.0"), file("1.2.0") | {"filename": "elsewhere-1.2.0.tar.gz"}]}).encode()
+    answers |= {"msgspec": (200, good), "there": (200, good), "elsewhere": (302, b"http://localhost:1/")}
+    answers["elsewhere"] = (302, f"{index.replace('127.0.0.1', 'localhost')}/there/".encode())
+    assert main(["--lock", str(lock), "ages", "--index", index.replace("//", f"//{login}@", 1)]) == 0
+    told = base64.b64encode(f"{login.partition(':')[0]}:{LOGINS[login]}".encode()).decode()
+    assert sorted(asked) == [
+        f"/simple/elsewhere/ Basic {told}",
+        f"/simple/msgspec/ Basic {told}",
+        "/simple/there/ None",
+    ]
+    shown = capsys.readouterr()
+    assert not [each for each in LOGINS.values() if each and each in shown.out + shown.err]
+
+
+@pytest.mark.parametrize(
+    "index", ["pypi.example.com/simple", "https://me:secret@pypi.example.com:port/simple", "https://me:secret@[::1/x"]
+)
+def test_an_index_that_is_no_address_is_a_failure_that_shows_no_login(
+    index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text("msgspec==1.2.0\n")
+    assert main(["--lock", str(lock), "ages", "--index", index]) == 1
+    said = capsys.readouterr().err
+    assert "msgspec: the index is no address" in said
+    assert "secret" not in said
+
+
+def test_a_package_may_be_named_in_any_spelling(replies: Replies, tmp_path: Path) -> None:
+    index, answers, asked = replies
+    answers["py-yaml"] = (200, json.dumps({"files": [file("6.0") | {"filename": "py_yaml-6.0.tar.gz"}]}).encode())
+    lock = tmp_path / "lock.txt"
+    lock.write_text("py-yaml==6.0\nmsgspec==1.2.0\n")
+    assert main(["--lock", str(lock), "ages", "--index", index, "Py_YAML"]) == 0
+    assert main(["--lock", str(lock), "ages", "--index", index, "yaml"]) == 1
+    assert asked == ["/simple/py-yaml/ None"]
 
 
 def test_an_index_that_is_away_is_a_failure(closed_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,20 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+from airflow.utils.net import getfqdn
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
@@ -24,12 +28,14 @@ from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 from werkzeug.security import generate_password_hash
 
+from compose import heartbeat
 from compose.admin import OTHER_AUTH_MANAGER, Step, decide
 from compose.admin import main as admin_main
 from compose.connections import wanted
-from compose.env import IN_ADDRESSES, TEMPLATE, main, problems, render, settings
+from compose.env import IN_ADDRESSES, TEMPLATE, main, new_fernet_key, problems, render, settings
 from compose.file import interpolate, read_services
 from learnosity.api.config import build_config
+from learnosity.egress import Egress
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
@@ -177,7 +183,7 @@ PUBLIC = {
         for each in ("ADDRESS", "ADMIN_USER", "HEARTBEAT_TIMEOUT", "PARALLELISM", "PATH", "PORT", "UID")
     ),
     *(f"AIRFLOW_{each}" for each in ("QUEUED_TIMEOUT", "START_PERIOD", "STATSD_ON", "WORKER_CONCURRENCY")),
-    *("AIRFLOW_XCOM_THRESHOLD", "S3_ENDPOINT", "S3_REGION"),
+    *("AIRFLOW_XCOM_THRESHOLD", "NO_PROXY", "S3_ENDPOINT", "S3_REGION"),
     *(f"S3_{name}_{kind}" for name in ("LANDING", "AIRFLOW") for kind in ("BUCKET", "ROLE_ARN")),
 }
 # Airflow's own settings are for its containers; the two that are not for all have tests above.
@@ -189,7 +195,8 @@ VARIABLES = {
 
 def test_what_every_container_may_know_is_told_from_what_is_secret() -> None:
     """A new setting has to be put on one of the two sides."""
-    secret = {each for each in SERVICES["dag-processor"]["environment"] if not each.startswith("AIRFLOW__")}
+    told = SERVICES["dag-processor"]["environment"]
+    secret = {each for each, value in told.items() if not value and not each.startswith("AIRFLOW__")}
     assert PUBLIC | secret == VARIABLES
     assert PUBLIC & secret == set()
     assert {each for each in VARIABLES if SECRET.search(each)} <= secret
@@ -243,6 +250,47 @@ def test_below_a_path_the_health_check_and_the_workers_use_the_path() -> None:
     )
 
 
+class Asked:
+    """A database that answers one beat of the host `noted`, and is every part of its own connection."""
+
+    def __init__(self, noted: str) -> None:
+        self.noted, self.alive = noted, 0
+
+    def __enter__(self) -> Asked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def cursor(self) -> Asked:
+        return self
+
+    def execute(self, _query: str, values: tuple[str, str, int]) -> None:
+        self.alive = int(values[:2] == ("TriggererJob", self.noted))
+
+    def fetchone(self) -> tuple[int]:
+        return (self.alive,)
+
+
+@pytest.mark.parametrize("named", [None, "", "socket.gethostname", "airflow.utils.net.get_host_ip_address"])
+def test_a_beat_is_looked_for_under_the_name_that_airflow_notes(
+    named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "localhost")
+    monkeypatch.delenv("AIRFLOW__CORE__HOSTNAME_CALLABLE", raising=False)
+    monkeypatch.setattr(socket, "getfqdn", getfqdn.__wrapped__)  # the same in a container
+    if named is not None:
+        monkeypatch.setenv("AIRFLOW__CORE__HOSTNAME_CALLABLE", named)
+    noted = (
+        getattr(import_module(named.rpartition(".")[0]), named.rpartition(".")[2])() if named else getfqdn.__wrapped__()
+    )
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://a:b@c/d")
+    for host, code in ((noted, 0), ("another", 1)):
+        monkeypatch.setattr("psycopg2.connect", lambda *_, host=host, **__: Asked(host))
+        monkeypatch.setattr("sys.argv", ["heartbeat.py", "TriggererJob"])
+        assert heartbeat.main() == code
+
+
 def test_no_password_is_in_the_command_line_of_a_health_check() -> None:
     for name, service in SERVICES.items():
         line = str(service.get("healthcheck", {}).get("test", ""))
@@ -256,6 +304,7 @@ def environment_of_init(*, demo: bool) -> dict[str, str]:
     return {name: value for name, value in given.items() if name in SERVICES["init"]["environment"]}
 
 
+FERNET = new_fernet_key()
 OWN_KEY = {"LEARNOSITY_CONSUMER_KEY": "k" * 16, "LEARNOSITY_CONSUMER_SECRET": "s" * 40}
 
 
@@ -286,7 +335,7 @@ def test_each_field_of_the_connection_has_a_setting() -> None:
     ("changed", "named"),
     [
         *(({"LEARNOSITY_URL": url}, "LEARNOSITY_URL") for url in ("", "data.learnosity.com", "ftp://x", "https://")),
-        ({"LEARNOSITY_URL": "https://x:99999"}, "LEARNOSITY_URL"),
+        *(({"LEARNOSITY_URL": url}, "LEARNOSITY_URL") for url in ("https://x:99999", "https://[::1", "https://x/?a")),
         ({"LEARNOSITY_URL": "https://x/v1"}, "LEARNOSITY_URL"),
         ({"LEARNOSITY_CONSUMER_SECRET": ""}, "LEARNOSITY_CONSUMER_SECRET"),
         ({"LEARNOSITY_ORGANISATION_ID": "my bank"}, "LEARNOSITY_ORGANISATION_ID"),
@@ -302,6 +351,39 @@ def test_a_setting_that_cannot_be_used_is_named_and_not_quoted(changed: dict[str
         wanted(environment_of_init(demo=True) | changed)
     secrets = [value for name, value in environment_of_init(demo=True).items() if SECRET.search(name)]
     assert [each for each in ("my bank", "perhaps", *secrets) if each in str(raised.value)] == []
+    # `make compose-env` says it before anything is started. An empty URL is the usual one in docker-compose.yaml.
+    said = problems(settings(render(TEMPLATE.read_text(), demo=True)) | changed)
+    assert changed == {"LEARNOSITY_URL": ""} or [named in each for each in said] == [True]
+
+
+@pytest.mark.parametrize(
+    ("given", "extra", "called"),
+    [
+        ({}, {"timeout": 60}, "https://data.learnosity.com"),
+        *(
+            (url, {"region": "ie", "timeout": 60}, "https://data-ie.learnosity.com")
+            for url in (
+                {},
+                {"LEARNOSITY_URL": ""},
+                {"LEARNOSITY_URL": "https://data.learnosity.com/"},
+                {"LEARNOSITY_URL": "https://data.learnosity.com:443"},
+                {"LEARNOSITY_URL": "https://data-ie.learnosity.com"},
+            )
+        ),
+        ({"LEARNOSITY_URL": "https://data-au.learnosity.com"}, {"region": "ie"}, "https://data-au.learnosity.com"),
+        ({"LEARNOSITY_URL": "http://127.0.0.1:8500"}, {"region": "ie"}, "http://127.0.0.1:8500"),
+    ],
+)
+def test_a_region_counts_unless_another_address_is_given(
+    given: dict[str, str], extra: dict[str, Any], called: str
+) -> None:
+    """The example of `.env.example` is among them."""
+    all_given = values(render(TEMPLATE.read_text())) | OWN_KEY | given | {"LEARNOSITY_EXTRA": json.dumps(extra)}
+    assert problems(all_given) == []
+    env = read_services(REPOSITORY, all_given)["init"].environment
+    fields = wanted(env)["connections"]["learnosity_default"]
+    assert fields["port"] is not None, "the Test button needs it"
+    assert build_config("x", **{key: each for key, each in fields.items() if key != "conn_type"}).base_url == called
 
 
 def test_without_keys_the_machines_own_identity_is_used_and_without_an_address_aws() -> None:
@@ -510,6 +592,32 @@ def test_a_file_that_compose_reads_otherwise_is_not_complete(
     assert line.partition("=")[2] not in said
 
 
+def test_a_file_that_was_copied_by_hand_is_not_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its keys and passwords are known to everybody."""
+    target = tmp_path / "env"
+    target.write_text(TEMPLATE.read_text() + "".join(f"{name}={value}\n" for name, value in OWN_KEY.items()))
+    assert main(["--output", str(target)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()[1:]
+    copied = {name for name, value in values(TEMPLATE.read_text()).items() if value.startswith("<")}
+    assert {each.strip() for each in said.partition(":")[0].split(",")} == copied
+    other = tmp_path / "other"
+    assert main(["--output", str(other)]) == 0
+    target.write_text(other.read_text() + "".join(f"{name}={value}\n" for name, value in OWN_KEY.items()))
+    assert main(["--output", str(target)]) == 0
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_with_variables_and_values_of_several_lines_is_complete(mark: str, tmp_path: Path) -> None:
+    target = tmp_path / "env"
+    given = settings(render(TEMPLATE.read_text(), demo=True))
+    own = {"SITE": "example.com", "AIRFLOW_ADDRESS": "https://airflow.${SITE}", "BELOW": "/a", "AIRFLOW_PATH": "$BELOW"}
+    own |= {"LEARNOSITY_EXTRA": "'{\n  \"timeout\": 60\n}'", "S3_ENDPOINT": "http://${STORE:-s3}:8333"}
+    lines = [f"{name}={value}\n" for name, value in (own | given | own).items()]
+    target.write_text(mark + "".join(lines))
+    assert main(["--output", str(target)]) == 0
+    assert settings(target.read_text(encoding="utf-8-sig"))["AIRFLOW_ADDRESS"] == "https://airflow.example.com"
+
+
 def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "env"
     assert main(["--demo", "--output", str(target)]) == 0
@@ -543,9 +651,20 @@ NO_ADDRESSES = (
         ),
         {"AIRFLOW_ADDRESS": "https://airflow.example.com/"},  # Airflow takes it, where no path follows
         {"AIRFLOW_ADDRESS": "unused", "AIRFLOW__API__BASE_URL": "https://airflow.example.com"},
+        {"AIRFLOW__API__BASE_URL": "https://airflow.example.com/"},
+        *(
+            {"AIRFLOW__API__BASE_URL": f"https://airflow.example.com:8443{path}{end}", "AIRFLOW_PATH": path}
+            for path in ("/airflow", "/a/b")
+            for end in ("", "/")
+        ),
     ],
 )
 def test_an_address_that_airflow_can_have_is_taken(changed: dict[str, str]) -> None:
+    # Airflow serves all of its paths below that of its address: the execution API of the workers, and its health.
+    services = read_services(REPOSITORY, settings(render(TEMPLATE.read_text(), demo=True)) | changed)
+    told = services["worker"].environment
+    below = urlsplit(told["AIRFLOW__API__BASE_URL"]).path.rstrip("/")
+    assert urlsplit(told["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]).path == f"{below}/execution/"
     assert problems(settings(render(TEMPLATE.read_text(), demo=True)) | changed) == []
 
 
@@ -556,6 +675,21 @@ def test_an_address_that_airflow_can_have_is_taken(changed: dict[str, str]) -> N
         ({"S3_ENDPOINT": "https://s3.example.com"}, "COMPOSE_PROFILES"),
         ({"S3_LANDING_SECRET_KEY": ""}, "S3_LANDING_SECRET_KEY"),
         ({"S3_AIRFLOW_SECRET_KEY": "", "S3_AIRFLOW_ACCESS_KEY": ""}, "S3_AIRFLOW_ACCESS_KEY"),
+        ({"S3_ENDPOINT": "s3.example.com:9000", "COMPOSE_PROFILES": ""}, "S3_ENDPOINT is"),
+        ({"S3_ENDPOINT": "http://s3:8333/", "COMPOSE_PROFILES": ""}, "COMPOSE_PROFILES does not name"),
+        ({"S3_ENDPOINT": "", "COMPOSE_PROFILES": "*"}, "take s3 out"),
+        *(({"AIRFLOW_FERNET_KEY": key}, "AIRFLOW_FERNET_KEY is") for key in ("a", "a" * 64, f"{FERNET},", "ü")),
+        ({"AIRFLOW__CORE__FERNET_KEY": "a"}, "AIRFLOW_FERNET_KEY is"),
+        *(({"LEARNOSITY_API_SLOTS": slots}, "LEARNOSITY_API_SLOTS") for slots in ("many", "8.5")),
+        *(
+            ({"AIRFLOW__API__BASE_URL": f"https://airflow.example.com{of_url}", "AIRFLOW_PATH": path}, "AIRFLOW_PATH")
+            for of_url, path in (("/airflow", ""), ("/airflow/", "/b"), ("", "/airflow"), ("/a/b", "/b"))
+        ),
+        *(
+            ({proxy: "http://proxy:3128", "NO_PROXY": exceptions}, "NO_PROXY must also name api-server and s3")
+            for proxy in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+            for exceptions in ("localhost", "localhost,s3", "api-server", ".example.com")
+        ),
         ({"AIRFLOW_PATH": "airflow"}, "AIRFLOW_PATH"),
         ({"AIRFLOW_PATH": "/airflow/"}, "AIRFLOW_PATH"),
         *(({"AIRFLOW_ADDRESS": address}, "AIRFLOW_ADDRESS is") for address in NO_ADDRESSES),
@@ -570,6 +704,47 @@ def test_settings_that_contradict_each_other_are_named(changed: dict[str, str], 
     assert problems(given) == []
     (problem,) = problems(given | changed)
     assert said in problem
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"COMPOSE_PROFILES": "*"},
+        {"COMPOSE_PROFILES": " s3 , metrics "},
+        {"S3_ENDPOINT": "http://s3:8333/"},
+        {"S3_ENDPOINT": "https://s3.example.com/storage/v1/s3", "COMPOSE_PROFILES": "metrics"},
+        {"S3_ENDPOINT": "HTTPS://s3.example.com", "COMPOSE_PROFILES": ""},
+        {"AIRFLOW_FERNET_KEY": f"{FERNET},{FERNET}"},
+        {"AIRFLOW_FERNET_KEY": f"{FERNET}, {FERNET}"},
+        {"AIRFLOW_FERNET_KEY": "unused", "AIRFLOW__CORE__FERNET_KEY": FERNET},
+        {"LEARNOSITY_API_SLOTS": "-1"},
+        {"LEARNOSITY_API_SLOTS": ""},
+        {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost"},  # the stack speaks plain http with itself
+        {"HTTP_PROXY": "http://proxy:3128"},
+        {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": ""},
+        {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "*"},
+        {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "localhost, api-server:8080, s3"},
+        {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "api-server", "S3_ENDPOINT": "", "COMPOSE_PROFILES": ""},
+    ],
+)
+def test_other_settings_that_work_are_complete(changed: dict[str, str]) -> None:
+    assert problems(settings(render(TEMPLATE.read_text(), demo=True)) | changed) == []
+
+
+@pytest.mark.parametrize("proxy", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_no_proxy_is_asked_for_what_the_stack_asks_of_itself(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    given = settings(render(TEMPLATE.read_text(), demo=True)) | {proxy: "http://proxy:3128"}
+    told = read_services(REPOSITORY, given)["worker"].environment
+    for name, value in told.items():
+        if name.lower().endswith("_proxy"):
+            monkeypatch.setenv(name, value)
+    inside = (told["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"], given["S3_ENDPOINT"], given["LEARNOSITY_URL"])
+    for url in inside:
+        assert proxy_bypass(urlsplit(url).hostname or "")
+        assert Egress().proxy_for(url) is None
+    assert Egress().proxy_for("http://elsewhere.example.com") == "http://proxy:3128"
 
 
 def works_in_addresses(password: str) -> bool:
@@ -599,9 +774,11 @@ def test_a_password_that_cannot_stand_in_an_address_is_named(name: str, pattern:
             assert [each.partition(" ")[0] for each in found] == [name], password
         elif letter not in "#%/?@[]":  # refused always, also where it happens to do no harm
             assert found == [], password
-        # Addresses of one's own hold their passwords as they have to be written there.
+        # Addresses of one's own hold their passwords as they have to be written there. The valkey of the stack runs
+        # beside another one, and reads its password as one word.
         own = dict.fromkeys(IN_ADDRESSES[name], "redis://db.example.com")
-        assert problems(complete | own | {name: password}) == []
+        found = problems(complete | own | {name: password})
+        assert len(found) == (name == "VALKEY_PASSWORD" and letter in " \"'"), password
 
 
 def test_a_store_of_ones_own_needs_neither_keys_nor_the_profile() -> None:

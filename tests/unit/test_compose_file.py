@@ -20,6 +20,9 @@ GIVEN = {"NAME": "value", "EMPTY": "", "OTHER": "$NAME"}
 @pytest.mark.parametrize(
     ("text", "read"),
     [
+        ("$NAME", "value"),
+        ("${NAME:+other}", "other"),
+        ("${EMPTY:+other}${ABSENT+other}", ""),
         ("${NAME}", "value"),
         ("a-${NAME}-b", "a-value-b"),
         ("${ABSENT}", ""),
@@ -69,28 +72,50 @@ def test_a_value_in_single_quotes_comes_back_as_it_was(value: str) -> None:
         ('A="b # c" # d', "b # c", True),
         ('A="b\\"c"', 'b"c', True),
         ("A=a'b", "a'b", True),
+        ("A='b # c' # d'e", "b # c", True),
         ("A=abc$def", "abc$def", False),
         ("A=abc${def}", "abc${def}", False),
         ("A=abc$", "abc$", False),
         ("A=abc$1", "abc$1", False),
-        ("A=$OTHER$def", "$OTHER$def", False),
+        ("A=$OTHER$def", "o$def", False),
         ('A="abc$def"', "abc$def", False),
         ("A='abc$def'", "abc$def", True),
         ("A=b # $def", "b", True),
-        ("A=abc$$def", "abc$$def", True),
-        ("A=$OTHER", "$OTHER", True),
-        ("A=${OTHER}/x", "${OTHER}/x", True),
-        ("A=${def:-x}", "${def:-x}", True),
+        ("A=abc$$def", "abc$def", True),
+        ("A='$OTHER'", "$OTHER", True),
+        ("A=$OTHER", "o", True),
+        ("A=${OTHER}/x", "o/x", True),
+        ('A="${OTHER}/x" # y', "o/x", True),
+        ("A=${LATER}/x", "${LATER}/x", False),  # only lines before count
+        ("A=${OTHER}${EMPTY}/x", "o/x", True),
+        ("A=${EMPTY:-x}", "x", True),
+        ("A=${EMPTY-x}", "", True),
+        ("A=${EMPTY:+x}", "", True),
+        ("A=${EMPTY+x}", "x", True),
+        ("A=${EMPTY?x}", "", True),
+        ("A=${EMPTY:?x}", "${EMPTY:?x}", False),
+        ("A=${def:-${OTHER}x}y", "oxy", True),
+        ("A=${OTHER:-${def}}y", "oy", True),
         *(
-            (f"A={quote}${{{name}{sign}x}}{quote}", f"${{{name}{sign}x}}", "?" not in sign or name == "OTHER")
+            (f"A={quote}${{{name}{colon}{sign}x}}{quote}", value, True)
             for quote in ("", '"')
-            for name in ("OTHER", "def")
-            for sign in (":-", "-", ":+", "+", ":?", "?")
+            for colon in ("", ":")
+            for name, sign, value in (
+                *(("OTHER", "-", "o"), ("OTHER", "+", "x"), ("OTHER", "?", "o")),
+                *(("def", "-", "x"), ("def", "+", "")),
+            )
         ),
-        ("A=${OTHER?}", "${OTHER?}", True),
+        *((f"A={each}", each, False) for each in ("${def?x}", "${def:?x}")),
+        *((f'A="{each}"', each, False) for each in ("${def?x}", "${def:?x}")),
+        ("A=${OTHER?}", "o", True),
+        ('A=\'{\n  "region": "ie"\n}\' # x', '{\n  "region": "ie"\n}', True),
+        ('A="b\nc=d\ne"', "b\nc=d\ne", True),
+        ("A='b", "'b", False),
+        ("A='b\\'", "'b\\'", False),
+        ("A='b'c", "'b'c", False),
         ('A="abc\\$def"', "abc$def", True),
         ('A="abc\\${def}"', "abc${def}", True),
-        ('A="abc\\$def$OTHER"', "abc$def$OTHER", True),
+        ('A="abc\\$def$OTHER"', "abc$defo", True),
         ('A="abc\\$def$def"', "abc$def$def", False),
         ('A="abc\\\\$def"', "abc\\$def", False),  # the backslash is escaped, and the $ is not
         ('A="abc\\\\\\$def"', "abc\\$def", True),
@@ -99,9 +124,15 @@ def test_a_value_in_single_quotes_comes_back_as_it_was(value: str) -> None:
     ],
 )
 def test_a_line_of_env_is_read_as_compose_reads_it(line: str, value: str | None, clear: bool) -> None:
-    text = f"OTHER=o\n{line}\n"
-    assert settings(text) == {"OTHER": "o"} | ({} if value is None else {"A": value})
+    text = f"OTHER=o\nEMPTY=\n{line}\nLATER=l\n"
+    others = {"OTHER": "o", "EMPTY": "", "LATER": "l"}
+    assert settings(text) == others | ({} if value is None else {"A": value})
     assert [each.partition(" ")[0] for each in unclear(text)] == ([] if clear else ["A"])
+
+
+def test_a_variable_of_the_shell_comes_before_one_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER", "of the shell")
+    assert settings("OTHER=o\nA=${OTHER}\n")["A"] == "of the shell"
 
 
 def test_a_variable_that_a_value_needs_is_named() -> None:

@@ -86,6 +86,12 @@ def test_what_is_not_known_is_not_pinned(registry: tuple[str, Any], lie: dict[st
         digest_of(f"{host}/team/airflow:3.3.2")
 
 
+@pytest.mark.parametrize("image", ["mirror.example.com:port/airflow:1", "127.0.0.1:/air flow:1"])
+def test_what_is_no_address_is_not_pinned(image: str) -> None:
+    with pytest.raises(NotPinnedError, match="cannot be reached"):
+        digest_of(image)
+
+
 @pytest.mark.parametrize(
     ("image", "parts"),
     [
@@ -182,3 +188,14 @@ def test_of_equal_names_the_one_that_counts_is_pinned() -> None:
         after = pinned(text, {"POSTGRES_IMAGE": f"{image}@{DIGEST}"})
         assert settings(after)["POSTGRES_IMAGE"] == f"postgres:17@{DIGEST}"
         assert len(set(after.splitlines()) & set(order)) == len(order) - 1
+
+
+def test_an_image_of_a_mirror_that_a_variable_names_is_pinned(registry: tuple[str, Any], tmp_path: Path) -> None:
+    host, _ = registry
+    env = tmp_path / "env"
+    names = list(images(COMPOSE.read_text(), {}))
+    env.write_text(f"MIRROR={host}/team\n" + "".join(f"{name}=${{MIRROR}}/{name.lower()}:1\n" for name in names))
+    assert main(["--env", str(env)]) == 0
+    assert {name: settings(env.read_text())[name] for name in names} == {
+        name: f"{host}/team/{name.lower()}:1@{DIGEST}" for name in names
+    }

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import PurePosixPath
@@ -46,9 +46,19 @@ async def find_input(uri: str, open_store: OpenStore) -> list[InputFile]:
 
 
 def input_identity(files: Sequence[InputFile]) -> str:
-    """Digest of the files' names and versions. When it changes, the input has changed."""
-    content = "\n".join(f"{file.name} {file.version}" for file in files)
-    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:32]
+    """Digests of the files' names and versions, for `RequestIdentity.input`.
+
+    Of local files there are two, with a dash between them. Earlier releases had only the first one, in which a copy of
+    a file, or the same file on another machine, may be another one.
+    """
+    first = _digest(f"{file.name} {file.version}" for file in files)
+    if not any(file.lasting for file in files):
+        return first
+    return f"{first}-{_digest(f'{file.name} {file.lasting or file.version}' for file in files)}"
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
@@ -137,7 +147,12 @@ async def _file_of_this_name(path: str, uri: str, open_store: OpenStore) -> Inpu
 
 def _input_file(store: Store, info: ObjectInfo) -> InputFile:
     version = f"{info.size} {info.etag or info.modified}"
-    return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version, info.path)
+    lasting = ""
+    if info.etag and store.uri.startswith("file://"):
+        # The tag is number, time and size of the file. Its number is another one in a copy, and for each machine where
+        # the folder is mounted from a bucket.
+        lasting = f"{info.size} {info.etag.partition('-')[2]}"
+    return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version, info.path, lasting)
 
 
 def _globs(pattern: str) -> list[str]:

@@ -41,12 +41,15 @@ class InputFile:
     :param open: starts reading and gives the content in chunks of any size. Its errors are raised unchanged.
     :param version: size and entity tag. It changes when the file changes, if the store reports this.
     :param path: its path below the place that `input_uri` names; "" = not known, or it is the file itself.
+    :param lasting: the version without what another machine sees otherwise, or a copy has otherwise; "" = it is
+        `version`.
     """
 
     name: str
     open: Callable[[], Iterator[bytes]]
     version: str = ""
     path: str = ""
+    lasting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import cast
@@ -12,9 +14,11 @@ from uuid import uuid4
 
 import obstore
 import pytest
+from msgspec.structs import replace
 
 from devstack.seaweedfs import SeaweedFS
 from learnosity.connections import open_input_store
+from learnosity.creation.state import RequestIdentity
 from learnosity.errors import ConnectionConfigError, InputError, StorageError
 from learnosity.inputs.find import find_input, input_identity
 from learnosity.inputs.spool import InputFile
@@ -241,6 +245,44 @@ async def test_input_keeps_its_identity_until_a_name_a_size_or_the_content_chang
     *changed, last = seen
     assert len(set(changed)) == len(changed)
     assert last == changed[-1], "a file that is passed over is no input"
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/*.ndjson", "/users.ndjson"])
+async def test_a_local_file_is_the_same_in_a_copy_and_on_another_machine_until_it_is_written(
+    tail: str, tmp_path: Path
+) -> None:
+    """A folder that is mounted from a bucket numbers its files anew on each machine, as a copy does here."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (path := folder / "users.ndjson").write_bytes(b"one")
+
+    async def identity() -> RequestIdentity:
+        return RequestIdentity("a", "r", input_identity(await find_input(f"{folder.as_uri()}{tail}", open_input_store)))
+
+    def earlier_release(now: RequestIdentity) -> RequestIdentity:
+        return replace(now, input=now.input.partition("-")[0])
+
+    first = await identity()
+    assert not first.difference(first) and not first.difference(earlier_release(first))
+    shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(folder)
+    (tmp_path / "kept").write_bytes(b"takes the number of the file")
+    (tmp_path / "copy").rename(folder)
+    copied = await identity()
+    assert not copied.difference(first) and not copied.difference(earlier_release(copied))
+    status = path.stat()
+    changes: list[Callable[[], object]] = [
+        lambda: path.write_bytes(b"two"),
+        lambda: os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - 10**9)),
+        lambda: path.write_bytes(b"more"),
+        lambda: (folder / "b.ndjson").write_bytes(b"b") if tail != "/users.ndjson" else path.write_bytes(b"longer"),
+    ]
+    before = copied
+    for change in changes:
+        change()
+        after = await identity()
+        assert after.difference(before) and after.difference(earlier_release(before))
+        before = after
 
 
 def test_input_has_an_identity_though_its_names_are_not_valid_text() -> None:
