@@ -35,11 +35,13 @@ class Rest:
     :param start: number of the first missing byte, from 0.
     :param total: bytes of the whole file.
     :param tag: strong entity tag of the file whose first part was read.
+    :param encoding: how that file is compressed; None = not.
     """
 
     start: int
     total: int
     tag: str
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
     """
     header = response.get_header
     length, tag = _number(header("Content-Length")), _strong(header("ETag"))
+    encoding = _compressed(header("Content-Encoding"))
     total = length
     if rest is None:
         if response.status != 200:
@@ -117,13 +120,14 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
             raise ChangedFileError(f"{what}: the server sends other bytes than those from {rest.start} on.")
         if tag != rest.tag:
             raise ChangedFileError(f"{what}: the file has changed since its first bytes were read.")
-    encoding = (header("Content-Encoding") or "").strip().lower()
+        if encoding not in (None, rest.encoding):  # a server need not repeat it
+            raise ChangedFileError(f"{what}: the rest of the file is compressed in another way than its first bytes.")
     return Download(
         what=what,
         length=length,
         total=total,
         content_type=header("Content-Type"),
-        content_encoding=None if encoding in ("", "identity") else encoding,
+        content_encoding=encoding,
         tag=tag,
         _response=response,
     )
@@ -155,6 +159,11 @@ def connection_failed(
 
 def _number(value: str | None) -> int | None:
     return int(value) if value is not None and re.fullmatch(r"[0-9]{1,18}", value) else None
+
+
+def _compressed(encoding: str | None) -> str | None:
+    encoding = (encoding or "").strip().lower()
+    return None if encoding in ("", "identity") else encoding
 
 
 def _strong(tag: str | None) -> str | None:

@@ -190,6 +190,6 @@ def _misspelt(table: Table) -> str | None:
 
 def _unusable(path: str, why: str) -> IncompleteDatasetError:
     return IncompleteDatasetError(
-        f"{path} {why}, so rows or cells would be missing. Read it with DuckDB directly; or, if it is not needed, "
-        f"leave it out by include. {LAND_AGAIN}"
+        f"{path} {why}, so rows or cells would be missing. Read it with DuckDB directly; or, if it is not needed, land "
+        f"the dataset again without it, by include. {LAND_AGAIN}"
     )

@@ -107,7 +107,7 @@ class LargeFile:
         """The bytes that are missing; None if no byte is, or if the file's size or entity tag is unknown."""
         if self._size is None or self._first.tag is None or self.received >= self._size:
             return None
-        return Rest(self.received, self._size, self._first.tag)
+        return Rest(self.received, self._size, self._first.tag, self._first.content_encoding)
 
     async def _take(self, download: Download, piece_bytes: int) -> AsyncIterator[memoryview]:
         async for piece in download.pieces(piece_bytes):

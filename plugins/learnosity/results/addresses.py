@@ -7,6 +7,8 @@ address that can be fetched? Does the text contain a signature? A text with a si
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import unquote
 
 _COLON = r"(?::|%(?:25)*3a|\\u003a)"
@@ -83,8 +85,14 @@ def name_in_address(address: str, dataset_id: str) -> tuple[str, bool]:
         the whole path: all that follows the id. Any other address gives only the last part of its path.
     """
     path = _path_of(address)
-    _, found, rest = path.partition(f"/{dataset_id}/")
-    return (rest, True) if found else (path.rpartition("/")[2], False)
+    found = next(_places_of(dataset_id, path), None)
+    return (path[found.end() :], True) if found else (path.rpartition("/")[2], False)
+
+
+def behind_id(text: str, dataset_id: str) -> str:
+    """What follows the last mention of the dataset's id in a path; the whole text when there is none."""
+    *_, last = (None, *_places_of(dataset_id, text))
+    return text[last.end() :] if last else text
 
 
 def leads_into(text: str, dataset_id: str) -> bool:
@@ -96,7 +104,17 @@ def leads_into(text: str, dataset_id: str) -> bool:
 def points_to_a_listing(address: str, dataset_id: str) -> bool:
     """Whether the end of the address shows that it leads to a list of files: `…/index.json`, `…/<dataset_id>`."""
     last = _path_of(address.strip()).rstrip("/").rpartition("/")[2]
-    return last == dataset_id or last.partition(".")[0].lower() in _LISTING_NAMES
+    return last.lower() == dataset_id.lower() or last.partition(".")[0].lower() in _LISTING_NAMES
+
+
+def _places_of(dataset_id: str, path: str) -> Iterator[re.Match[str]]:
+    """Where a path has the id of the dataset as a folder. An id may be in upper or in lower case."""
+    return _folder_of(dataset_id).finditer(path)
+
+
+@lru_cache(maxsize=16)
+def _folder_of(dataset_id: str) -> re.Pattern[str]:
+    return re.compile(f"/{re.escape(dataset_id)}/", re.IGNORECASE)
 
 
 def _path_of(address: str) -> str:

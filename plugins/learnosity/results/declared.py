@@ -10,7 +10,8 @@ The extra has one of two forms. Both are JMESPath expressions on the whole reply
 A declaration does not prove that the reply is complete. So these are still checked: entries without an address, whether
 the dataset is ready, counts, further pages. A person has looked at a reply before writing a declaration. So two things
 are allowed: an unknown status, and an address outside the declared part if it is not signed. A signed address outside
-the declared part is allowed only if it leads to the reply itself or is the address of a declared file.
+the declared part is allowed only if it leads to the reply itself, is the address of a declared file, or is under a key
+such as `input_files`: then it is one for an upload.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from learnosity.results.content import encoded, numbers_of_rows
 from learnosity.results.entry import whole_number
 from learnosity.results.expressions import cursors_beside, drops, is_absent, without_filters
 from learnosity.results.findings import Findings, FoundFile
-from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
+from learnosity.results.known_keys import ECHO_KEYS, INPUT_KEYS, LINK_BOXES, plain_key
 from learnosity.results.links import is_link, mark_self_links, note_last_page, read_box
 from learnosity.results.outcomes import EXAMPLE
 from learnosity.results.request_fields import is_input_count
@@ -104,7 +105,9 @@ def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: 
         _read_files(declaration, reply, found)
     dataset_id = found.signals.dataset_id
     found.known.update(
-        text for key, text in surveyed.addresses if not is_signed(text) or is_link(key, text, dataset_id)
+        text
+        for key, text in surveyed.addresses
+        if not is_signed(text) or plain_key(key) in INPUT_KEYS or is_link(key, text, dataset_id)
     )
 
 

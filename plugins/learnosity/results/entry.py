@@ -10,6 +10,7 @@ from typing import Any
 
 from learnosity.results import links
 from learnosity.results.addresses import (
+    behind_id,
     fetchable,
     holds_address,
     holds_only_plain_links,
@@ -210,7 +211,7 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     # An entry may have the key of an object in a store, such as `exports/<dataset id>/a/b.json`. Everything up to the
     # dataset id is cut off. The key is used only if the entry has no path. If the entry has a name, the key must end
     # with `/` and this name: otherwise, it may be an id.
-    key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
+    key = behind_id(_text(words, OBJECT_KEYS), dataset_id)
     if not path and (not name or key.endswith(f"/{name}")):
         path = key
     whole = _merged(name, path)

@@ -72,7 +72,8 @@ TREE_KEYS = words("children nodes folders subfolders directories")
 COUNTED_KEYS = words("rows users students learners questions chunks batches segments shards folders subfolders")
 # Keys under which a reply repeats the request. Nothing below these keys is part of the dataset.
 ECHO_KEYS = words(
-    "request filters filter options parameters params query config settings fields userfields versions sdk"
+    "request filters filter options parameters params query config settings fields userfields versions sdk "
+    "ratelimit ratelimits quota quotas"
 )
 # `INPUT_KEYS`: keys of lists of input files. Files below them are not result files. `ABOUT_KEYS`: keys of objects that
 # say something about the reply, or repeat the request. `LINK_BOXES`: keys of objects or lists of links.
@@ -101,7 +102,9 @@ LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 # JSON keys under which a reply gives the groups below a group (`GROUP_LISTS`), and those under which it gives the group
 # itself or the groups above it (`GROUP_CONTEXT`).
 GROUP_LISTS = words("groups children subgroups childgroups")
-GROUP_CONTEXT = words("group ancestors ancestor parents parent root")
+GROUP_CONTEXT = words("group ancestors ancestor parents parent root breadcrumb breadcrumbs")
+# Below these keys, everything is about groups above, as in `{"ancestors": {"ancestor_1": {…}}}`.
+GROUPS_ABOVE = re.compile("(?:ancestor|parent)s?(?:[0-9]*|groups?)|breadcrumbs?")
 
 # Endings by which the name of a data file is recognised, without the dot.
 FILE_SUFFIXES = words(
@@ -140,7 +143,9 @@ READY_WORDS = words(
 NOT_READY_WORDS = words(
     "queued running pending processing inprogress notready waiting preparing generating building started starting "
     "scheduled submitted accepted created initialising initializing initialised initialized compiling working new "
-    "exporting uploading retrying delayed incomplete partial unfinished notstarted ongoing executing computing"
+    "exporting uploading retrying delayed incomplete partial unfinished notstarted ongoing executing computing "
+    "enqueued requested creating validating calculating aggregating collecting merging assembling finalising "
+    "finalizing analysing analyzing writing saving packaging compressing copying publishing"
 )
 FAILED_WORDS = words(
     "failed failure halted error errored cancelled canceled aborted expired deleted rejected invalid timeout timedout "

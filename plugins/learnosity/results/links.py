@@ -26,9 +26,10 @@ from learnosity.results.known_keys import (
     words,
 )
 from learnosity.results.signal_keys import kind_of
-from learnosity.results.values import says_something
+from learnosity.results.values import integer, says_something
 
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
+_ONE_PART = words("part chunk batch segment volume")
 _PAGE_WORDS = PAGE_LINKS | {"self"}
 # Keys in the object of a link that describe the link. They do not say whether the link leads anywhere.
 _ABOUT_A_LINK = words("rel title label description type method templated hreflang")
@@ -94,6 +95,15 @@ def note_last_page(record: Mapping[str, Any], found: Findings) -> None:
     links = [(key, address) for key, value in record.items() if (address := _only_address(value)) is not None]
     dataset_id = found.signals.dataset_id
     _compare_pages([each for each in links if is_link(*each, dataset_id) or _position(each[1])], found)
+
+
+def note_one_of(record: Mapping[str, Any], found: Findings) -> None:
+    """Note that the reply is one part of several, if it says so, as in `{"part": 1, "of": 3}`."""
+    numbers = {plain_key(key): number for key, value in record.items() if (number := integer(value)) is not None}
+    of = next((numbers[word] for word in ("of", "outof") if word in numbers), None)
+    here = next((each for word, each in numbers.items() if kind_of(word) == "page" or word in _ONE_PART), None)
+    if of is not None and here is not None and of != 1:
+        (found.signals.more if here < of else found.signals.later).append("of")
 
 
 def mark_self_links(record: Mapping[str, Any], found: Findings) -> None:

@@ -9,6 +9,7 @@ from learnosity.results.addresses import holds_address
 from learnosity.results.findings import join
 from learnosity.results.known_keys import (
     FOLDER_KEYS,
+    GROUPS_ABOVE,
     LISTING_KEYS,
     STRUCTURE_KEYS,
     TREE_KEYS,
@@ -32,6 +33,11 @@ class Place(NamedTuple):
     """Whether the value is an entry of a list."""
     within: bool = False
     """Whether the value is somewhere in an entry of a list, or in a map under a key for lists."""
+
+    @property
+    def is_above(self) -> bool:
+        """Whether the value is about groups above the group that the reply is about."""
+        return any(GROUPS_ABOVE.fullmatch(plain_key(key)) for key in self.all_keys)
 
     def below(self, key: str) -> Place:
         """The place of the value under `key`."""

@@ -23,7 +23,7 @@ from learnosity.results.declared import INLINE_NAME, Declaration, parse_declarat
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, below_keys, named
 from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key, words
-from learnosity.results.links import note_last_page, note_link, note_link_object, read_box
+from learnosity.results.links import note_last_page, note_link, note_link_object, note_one_of, read_box
 from learnosity.results.outcomes import (
     Empty,
     Failed,
@@ -117,6 +117,7 @@ def classify(
 def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
     """Note what `meta` says. `meta` contains no files: each address in it must be a link."""
     note_last_page(meta, found)
+    note_one_of(meta, found)
     for key, value in meta.items():
         word = plain_key(key)
         if value is found.signals.cursors_aside:
@@ -210,8 +211,8 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
         raw = _storable(data)
         return raw if isinstance(raw, str) else Inline(((ResultFile(INLINE_NAME, "inline", len(raw), JSON_TYPE), raw),))
     if found.empty_lists and not found.rows:
-        if found.signals.remarks:
-            return "its list of files is empty, and a text in it may say why"
+        if found.signals.remarks and found.declared_count != 0:
+            return "its list of files is empty, and a text in it may say why (if there are none, declare `count`, too)"
         if found.asides:
             return "its list of files is empty, and it holds something else that may be content"
         return _lost(found) or Empty(cursor, _total(found, first_page), found.signals.says_more())

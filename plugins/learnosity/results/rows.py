@@ -34,7 +34,7 @@ def note_row(row: Mapping[str, Any], place: Place, found: Findings) -> None:
         _note_lists(each, found)
     if not place.listed and place.key in STRUCTURE_KEYS:
         _note_reply(row, found)
-    if place.key in GROUP_CONTEXT:
+    if place.key in GROUP_CONTEXT or place.is_above:
         return
     if isinstance(item := row.get("item_reference"), str):
         found.items.add(item)

@@ -42,7 +42,7 @@ from learnosity.results.members import Members
 from learnosity.results.place import Place, folder_of
 from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of
-from learnosity.results.values import is_number_of
+from learnosity.results.values import formats_in, is_number_of
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
@@ -157,6 +157,8 @@ class _Reader:
         found.signals.note_dataset(place.key, record)
         links.note_last_page(record, found)
         within = place.within or place.listed or _has_several_formats(record)
+        if place.key in STRUCTURE_KEYS and not within:
+            links.note_one_of(record, found)
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
         members = Members(record, place.key, found)
@@ -227,6 +229,9 @@ class _Reader:
         if not value:
             if word in _LISTS:
                 self._found.add_empty_list()
+            return False
+        if kind_of(word) is None and len(formats := formats_in(value)) == len(value):
+            self._found.signals.note_count(key, sum(formats.values()))  # as in `"files_by_type": {"json": 2, "csv": 1}`
             return False
         if groups.is_group_list(key, self._found):
             self._found.problems.append(groups.NO_LIST)

@@ -42,7 +42,7 @@ _VOCABULARY: dict[Kind, str] = {
     "isavailable dtcompleted completedat dtfinished finishedat",
     "pending": "pending pendingfiles ispending inprogress isrunning running processing unfinished",
     "progress": "progress percent percentage percentcomplete percentdone progresspercent",
-    "verdict": "success ok successful isfinal",
+    "verdict": "success ok successful isfinal final",
     "trouble": "error errors errormessage failed failures failedfiles missing missingfiles skipped skippedfiles "
     "omitted dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired "
     "unprocessed",
@@ -71,12 +71,17 @@ _FILES = r"(?:file|url|uri|document|doc|chunk|part|batche?|output|segment|shard|
 _LISTED = rf"(?:{_FILES}|(?:result|record|entry|entrie|object|item|element|row|line|user|student|learner)s?)"
 _THING = rf"(?:{_LISTED}|(?:question|group|subgroup|node|folder|subfolder|directory|directorie|child|children)s?)"
 _REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
-_TIMES = r"(?:refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
+_TIMES = (
+    r"(?:maintenance|release|version|lts|refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
+)
 _EXPIRY = r".*(?:expir(?:y|es|ed|ation)|expiresin|ttl)(?:d|at|on|in|date|time|seconds)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
 # Numbers of all files of the dataset or of the listing. Only words for files are in it: `results_in_dataset` may be a
 # number of answers. Beside rows, these numbers say nothing. A value that is not a number may be a flag or a time.
-_NUMBERS = rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
+_NUMBERS = (
+    rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
+    rf"|(?:n|all|listed|shown){_FILES}|expected|listed|shown"
+)
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # Keys such as `nextpage`, `nexttoken` and `nextpagetoken`. Their value is the cursor of the next page.

@@ -56,6 +56,7 @@ _PART = re.compile(
     r"(?:excluded|included|ignored|omitted|left out|counted))"
     rf"|\b{_LIST} {_IS}{_CUT}(?!{_OF_VALUES})"
     rf"|(?P<results>\b{_RESULTS} {_IS}{_CUT}(?!{_OF_VALUES}))"
+    rf"|\b(?:truncated|abridged|cut off|cut short) (?:at|to|after) (?:the )?(?:first )?\d[\d,.]* (?:{_FILE}|results)\b"
     rf"|\b(?<!input )files (?:\w+ ){{0,2}}?(?:not (?:listed|shown|returned)|left out)\b"
     rf"|\bonly (?:the )?(?:first|last|some|part|\d+)\b(?![^.!?]{{0,20}}? (?:characters?|chars?|letters?|digits?|words?|"
     rf"lines?|columns?|bytes)\b)[^.!?]{{0,40}}?\b{_FILE} (?:\w+ ){{0,2}}?(?:listed|shown|returned)\b"
@@ -72,6 +73,17 @@ _SOME_OF = re.compile(
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
     re.IGNORECASE,
 )
+# How many rows of how many: `2 of 200 rows are shown`, or `Showing 2 of 200 questions.` Without such a word, the text
+# may be about statistics: `There are statistics for 2 of 200 questions`.
+_ROWS = r"(?:rows|questions|items|results|lines|records)"
+_SOME_ROWS_OF = re.compile(
+    r"(?P<before>\b(?:only|first|show\w*|return\w*|list\w*)\b[^.!?\d]{0,20})?"
+    rf"\b(?P<part>\d[\d,.]*) (?:{_ROWS} )?(?:out )?of (?:the |all |a total of )*(?P<whole>\d[\d,.]*) {_ROWS}\b"
+    r"(?P<after> (?:(?:is|are|was|were) )?(?:listed|shown|returned|included)\b(?! (?:errors?|no|nothing|un\w+)\b))?"
+    r"(?P<end>\s*(?:[.!;]|$))?",
+    re.IGNORECASE,
+)
+_OF_THE_API = re.compile(r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\bv\d{4}\.\d\.LTS\b", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: the value of these keys can only be the time when the dataset was completed. Under other keys of flags, a
 # value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time.
@@ -95,7 +107,13 @@ def says_part(text: str) -> bool:
         is_denied = _DENIED.search(text, max(0, found.start() - 60), found.start()) is not None
         if not is_denied and not (found["results"] and _is_of_values(text, found.start(), found.end())):
             return True
-    return any(_number(part) != _number(whole) for part, whole in _SOME_OF.findall(text))
+    if any(_number(part) != _number(whole) for part, whole in _SOME_OF.findall(text)):
+        return True
+    return any(
+        _number(found["part"]) != _number(found["whole"])
+        for found in _SOME_ROWS_OF.finditer(text)
+        if found["after"] or (found["before"] and found["end"] is not None)
+    )
 
 
 def _is_of_values(text: str, start: int, end: int) -> bool:
@@ -105,6 +123,12 @@ def _is_of_values(text: str, start: int, end: int) -> bool:
 
 def _number(text: str) -> str:
     return text.replace(",", "").replace(".", "")
+
+
+def is_about_api(value: Any) -> bool:
+    """Whether a warning is about the API itself, such as a version that ends, and not about the dataset."""
+    is_text = isinstance(value, str) and _OF_THE_API.search(value) is not None
+    return is_text and not says_part(value) and not says_later(value)
 
 
 def says_no(text: str) -> bool:

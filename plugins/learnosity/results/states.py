@@ -9,14 +9,25 @@ from typing import Any
 
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
-from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_part, says_yes
-from learnosity.results.values import is_length_of_time, is_time, is_true, members, number, objects, scalars, truth
+from learnosity.results.spoken import is_about_api, is_word_of_state, says_later, says_no, says_part, says_yes
+from learnosity.results.values import (
+    as_flag,
+    is_length_of_time,
+    is_time,
+    is_true,
+    members,
+    number,
+    objects,
+    scalars,
+    truth,
+)
 
 _EPOCH = 10**8  # a number of at least this much is a time in Unix seconds, and not a progress
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Keys under which an object may have the id of its dataset.
 _IDS = OWNER_IDS | words("id uuid guid identifier")
 _SUCCESS = words("success ok successful")
+_WARNINGS = words("warning warnings")
 _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 _OTHER = "it is about another dataset"
 # A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. The empty key
@@ -110,6 +121,8 @@ def _progress(state: State, key: str, value: Any) -> bool:
 
 
 def _verdict(state: State, key: str, value: Any) -> bool:
+    if plain_key(key) == "final" and as_flag(value) is None:
+        return False  # it may also be a grade, or a label
     is_right = value is None or truth(value)
     if is_right is None:
         return says_yes(plain_key(key), value) or _status(state, key, value)
@@ -120,7 +133,8 @@ def _verdict(state: State, key: str, value: Any) -> bool:
 
 
 def _trouble(state: State, key: str, value: Any) -> bool:
-    if is_true(value):
+    is_warning = plain_key(key) in _WARNINGS
+    if is_true(value) and not (is_warning and all(is_about_api(each) for each in scalars(value) if each)):
         state.unclear.append(f"it states `{key}`")
     return True
 

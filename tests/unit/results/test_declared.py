@@ -282,6 +282,19 @@ class TestDeclaration:
         assert read({"x": []}, results) == Empty()
         assert read({"x": [], "y": [], "z": {"console": "https://h/"}} if "*" not in files else {}, results) == Empty()
 
+    def test_an_empty_list_with_a_remark_is_one_where_a_count_of_0_is_declared(self) -> None:
+        data = {"files": [], "total": 0, "message": "no students in this time"}
+        results = {"files": "data.files", "url": "url"}
+        assert "declare `count`" in why(read(data, results))
+        assert read(data, results | {"count": "data.total"}) == Empty(total=None)
+        assert why(read(data | {"total": 3}, results | {"count": "data.total"}))
+
+    def test_addresses_for_uploads_are_none_of_files(self) -> None:
+        data = {"files": [A], "input_files": [at("infiles/0.ndjson")]}
+        assert why(read(data))
+        assert names(read(data, {"files": "data.files", "url": "url"})) == ["a.json"]
+        assert why(read({"files": [A], "more": [at("b.json")]}, {"files": "data.files", "url": "url"}))
+
     def test_a_declared_list_may_be_empty(self) -> None:
         assert read(reply_of([]), RESULTS) == Empty()
         assert read([], RESULTS, first_page=False) == Empty()

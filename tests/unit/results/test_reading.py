@@ -174,6 +174,17 @@ class TestNames:
     def test_a_file_is_called_what_the_reply_calls_it_with_its_folders(self, data: Any, expected: list[str]) -> None:
         assert names(read(data)) == expected
 
+    def test_the_id_in_an_address_may_be_in_upper_case(self) -> None:
+        own, other = "abcdef12-2222-4333-8444-abcdef555555", "abcdef12-2222-4333-8444-abcdef555556"
+        for written in (own, own.upper(), own.title()):
+            for each in (
+                {"url": f"https://h/r/{written}/d/x.json"},
+                {"url": "https://h/q/1", "key": f"r/{other}/{written}/d/x.json"},
+            ):
+                assert names(classify({"status": True}, {"files": [each]}, dataset_id=own)) == ["d/x.json"]
+        listing = {"link": f"https://h/r/{own.upper()}/", "files": [A]}
+        assert names(classify({"status": True}, listing, dataset_id=own)) == ["a.json"]
+
     @pytest.mark.parametrize("name", ["../x.json", "/etc/passwd", "a//b.json", "x\x00.json", "a\\b.json"])
     def test_a_name_that_must_not_become_a_path_refuses_the_reply(self, name: str) -> None:
         with pytest.raises(UnsafeNameError, match="Nothing was written"):
@@ -420,6 +431,32 @@ class TestGroups:
                 {"groups": [{"group_name": "n", "groups": [{"group_name": "s1"}, {"group_name": "s2"}]}]},
                 None,
                 [("n",), ("n", "s1"), ("n", "s2")],
+            ),
+            "the groups above by their levels": (
+                {
+                    "group_path": ["n", "s"],
+                    "ancestors": {
+                        "ancestor_1": {"group_name": "n", "population": 3, "group_path": ["n"]},
+                        "ancestor_2": {"group_name": "all", "group_path": []},
+                    },
+                    "groups": [{"group_name": "c"}],
+                },
+                ("n", "s"),
+                [("c",)],
+            ),
+            "a group above under a key of its own": (
+                {"group_path": ["n"], "ancestor_1": {"group_name": "all"}, "users": [{"user_id": "u1", "score": 3}]},
+                ("n",),
+                [],
+            ),
+            "the way to the group": (
+                {
+                    "group_path": ["n"],
+                    "breadcrumbs": [{"group_name": "all"}],
+                    "users": [{"user_id": "u1", "score": 3}],
+                },
+                ("n",),
+                [],
             ),
             "a leaf with its ancestors": (
                 {

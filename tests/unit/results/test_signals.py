@@ -53,7 +53,19 @@ LINKS: dict[str, Callable[[list[tuple[str, str | None]]], dict[str, Any]]] = {
 
 class TestSignals:
     @pytest.mark.parametrize(
-        "word", ["queued", "running", "Pending", "PROCESSING", "in_progress", "not ready", "partial"]
+        "word",
+        [
+            "queued",
+            "running",
+            "Pending",
+            "PROCESSING",
+            "in_progress",
+            "not ready",
+            "partial",
+            "Enqueued",
+            "creating",
+            "finalizing",
+        ],
     )
     def test_a_dataset_that_is_not_finished_is_asked_for_again_also_where_files_are_listed(self, word: str) -> None:
         for data in (
@@ -510,6 +522,12 @@ PARTS = (
     "Results truncated at 5 MB",
     "Results capped at 500 users",
     "All scores are in. Results are capped at 100.",
+    "Truncated at 2 files",
+    "Truncated after the first 1,000 results.",
+    "Only the first 2 of 200 rows",
+    "Showing 2 of 200 questions.",
+    "2 of 200 rows are returned, as asked for",
+    "Of all sessions. Only 2 out of 1,200 items are listed.",
 )
 WHOLE = (
     "3 of 200 users had no group.",
@@ -520,6 +538,12 @@ WHOLE = (
     "2 of the 2 result files are listed.",
     "1 of 2 files is empty",
     "3 of 200 input files had no users",
+    "3 of 200 items returned errors.",
+    "Only 3 of 200 questions had enough sessions.",
+    "Statistics are there for 3 of 200 items.",
+    "200 of 200 rows are shown",
+    "Input was truncated after 100 rows",
+    "Names are truncated to 20 characters",
     "200 input files are not listed here",
     "Only the first attempt of each user is included.",
     "Only the first 3 attempts of a session are returned.",
@@ -573,7 +597,9 @@ class TestParts:
             assert names(read({"files": [A, B], "message": text}, message=value)) == ["a.json", "b.csv"]
             assert isinstance(read({"rows": [ROW], "notes": text}), Inline)
 
-    @pytest.mark.parametrize("key", ["is_final", "isFinal", "complete_listing", "listing_complete", "is_list_complete"])
+    @pytest.mark.parametrize(
+        "key", ["final", "is_final", "isFinal", "complete_listing", "listing_complete", "is_list_complete"]
+    )
     def test_a_listing_that_is_not_complete_is_a_part(self, key: str) -> None:
         results = {"files": "data.files", "url": "url"}
         data: dict[str, Any]
@@ -610,6 +636,13 @@ class TestParts:
             "filesInDataset",
             "files_of_the_listing",
             "total_parts_in_dataset",
+            "all_files",
+            "n_files",
+            "nUrls",
+            "shown_files",
+            "expected",
+            "listed",
+            "shown",
             "hits",
         ],
     )
@@ -628,6 +661,61 @@ class TestParts:
                 assert isinstance(read({**rows, key: number}), Inline)
                 assert isinstance(read({**rows, "stats": {key: number}}), Inline)
             assert isinstance(read({"x": [ROW], key: number}, {"inline": "data.x"}), Inline)
+
+    @pytest.mark.parametrize(
+        "more",
+        [{"part": 1, "of": 3}, {"page": "1", "of": "3"}, {"chunk": 1, "out_of": 2}, {"Segment": 2, "Of": 2}],
+        ids=str,
+    )
+    def test_one_of_several_parts_is_a_part(self, more: dict[str, Any]) -> None:
+        for data in ({"files": [A, B]}, {"rows": [ROW]}):
+            for reply in ({**data, **more}, {"report": {**data, **more}}, [{**more, **data}]):
+                assert isinstance(read(reply), NotUnderstood), reply
+            assert isinstance(read(data, **more), NotUnderstood)
+
+    def test_the_only_part_and_all_parts_are_the_whole(self) -> None:
+        assert names(read({"files": [A, B], "part": 1, "of": 1})) == ["a.json", "b.csv"]
+        assert names(read({"files": [A, B], "of": 3})) == ["a.json", "b.csv"]
+        for several in (
+            {"parts": [{"part": 1, "of": 2, "files": [A]}, {"part": 2, "of": 2, "files": [B]}]},
+            {"one": {"part": 1, "of": 2, "files": [A]}, "two": {"part": 2, "of": 2, "files": [B]}},
+            {"files": [A | {"part": 1, "of": 2}, B | {"part": 2, "of": 2}]},
+        ):
+            assert names(read(several)) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize(
+        "warning",
+        ["Version v2025.2.LTS is deprecated.", "This endpoint reaches its end of life in 2027", "Use v2026.3.LTS."],
+    )
+    def test_a_warning_about_the_api_is_none_about_the_dataset(self, warning: str) -> None:
+        value: Any
+        for value in (warning, [warning], {"api": warning}, [warning, None]):
+            for key in ("warning", "warnings"):
+                assert names(read({"files": [A, B], key: value})) == ["a.json", "b.csv"]
+                assert names(read({"files": [A, B]}, **{key: value})) == ["a.json", "b.csv"]
+                assert isinstance(read({"rows": [ROW]}, **{key: value}), Inline)
+        for other in ("One file is missing.", f"{warning} Only 2 of 200 files are listed.", 7, True):
+            for value in (other, [other], [warning, other]):
+                assert not isinstance(read({"files": [A, B]}, warnings=value), Files)
+
+    @pytest.mark.parametrize(
+        "about_the_call",
+        [
+            {"rate_limit": {"limit": 1000, "remaining": 998, "reset": 5}},
+            {"quota": 2},
+            {"next_lts": "v2026.3.LTS", "nextRelease": "2027-03", "next_maintenance": "2026-12-01 02:00"},
+        ],
+        ids=str,
+    )
+    def test_what_is_said_of_the_call_is_not_said_of_the_list(self, about_the_call: dict[str, Any]) -> None:
+        assert names(read({"files": [A, B]}, **about_the_call)) == ["a.json", "b.csv"]
+        assert names(read({"files": [A, B], **about_the_call})) == ["a.json", "b.csv"]
+
+    def test_numbers_by_format_are_added_under_any_key(self) -> None:
+        for key in ("files_by_type", "formats", "types"):
+            assert names(read({"files": [A, B], key: {"json": 1, "csv": 1}})) == ["a.json", "b.csv"]
+            assert "were found" in why(read({"files": [A, B], key: {"json": 2, "csv": 1}}))
+        assert names(read({"files": [A, B], "rows_by_type": {"json": 200, "csv": 100}})) == ["a.json", "b.csv"]
 
     @pytest.mark.parametrize("key", ["total_hits", "totalHits", "hit_count", "hitCount"])
     def test_a_total_of_hits_is_compared_with_files_and_rows(self, key: str) -> None:
