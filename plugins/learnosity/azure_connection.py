@@ -143,7 +143,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
     # their type.
     except Exception as error:
         raise ConnectionConfigError(
-            f"The {named} is no connection to an Azure storage account ({type(error).__name__}). Check its fields."
+            f"The {named} is no connection to an Azure storage account ({type(error).__name__}). {_to_check(extra)}"
         ) from None
     parts = urlsplit(client.primary_endpoint)
     name = client.account_name or str(extra.get("account_name") or "") or (parts.hostname or "").partition(".")[0]
@@ -159,6 +159,15 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
     provider = _provider(named, client.credential, parts.query, connection, extra)
     return _Account(name, endpoint, provider)
+
+
+def _to_check(extra: Mapping[str, Any]) -> str:
+    """Which fields WasbHook makes its client from, where it fails with them."""
+    if extra.get("connection_string"):
+        return "Check its `connection_string`: AccountName=…;AccountKey=…;EndpointSuffix=core.windows.net."
+    if extra.get("tenant_id"):
+        return "With `tenant_id`, the login is the id of a client, and the password is its secret: check all three."
+    return "Check its host, login and password, and its extra."
 
 
 def _provider(

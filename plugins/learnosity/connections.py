@@ -17,7 +17,7 @@ from learnosity.errors import ConnectionConfigError, FolderNotFoundError, Storag
 from learnosity.lookups import FINDER, find_connection
 from learnosity.optional_packages import needs_extra
 from learnosity.storage.errors import first_line
-from learnosity.storage.object_names import local_keys
+from learnosity.storage.object_names import local_keys, unreadable
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import Store
 from learnosity.storage.unfinished_uploads import local_files
@@ -73,6 +73,8 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
                     f"The connection {where.conn_id!r} is of type {connection.conn_type!r}, which does not fit "
                     f"{where.scheme}://. Name a connection of type {' or '.join(types[:2])}."
                 )
+            if where.key and (reason := unreadable(where.key)):
+                raise StorageError(f"{where.text!r} cannot be opened: {reason}. Write the URI without it.")
             try:
                 with needs_extra(extra, where.text):
                     return build(where, connection)

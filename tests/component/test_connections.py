@@ -373,6 +373,13 @@ def test_what_is_no_uri_is_refused_with_how_it_should_look(uri: str, says: str) 
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["a//b", "a/./b", "a/../b", "..", "a\x7fb"])
+@pytest.mark.parametrize("scheme", ["s3", "gs", "abfs"])
+def test_a_prefix_that_no_store_opens_is_a_fault_of_the_uri(scheme: str, key: str) -> None:
+    with pytest.raises(StorageError, match=r"cannot be opened: its name holds .*\. Write the URI without it"):
+        open_store(f"{scheme}://bucket/{key}")
+
+
 @pytest.mark.parametrize(
     ("uri", "prefix", "pattern"),
     [

@@ -123,7 +123,8 @@ class BucketDeletes:
         code = code_of(content.decode(errors="replace"))
         # Servers that do not know the request may also say that it is malformed, each in its own words. The replies to
         # requests for one object each say what is wrong, if anything else is.
-        if status in (405, 501) or code == "NotImplemented" or judge(status, code) in (judge(400), REQUEST):
+        is_malformed = status >= 400 and judge(status, code) in (judge(400), REQUEST)
+        if status in (405, 501) or code == "NotImplemented" or is_malformed:
             raise _NotKnownError
         if status != 200:
             raise refusal_of("delete", where, status, content)

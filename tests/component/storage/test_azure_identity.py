@@ -272,9 +272,9 @@ def test_what_the_object_storage_path_knows_beyond_the_hooks(
         pytest.param({"password": KEY}, "names no storage account", id="a key alone"),
         pytest.param({"login": "c", "extra": {"tenant_id": "t"}}, "names no storage account", id="a client alone"),
         pytest.param({"host": ACCOUNT, "password": "no key!"}, "not in base64", id="key"),
-        pytest.param({"host": ACCOUNT, "extra": {"sas_token": "word"}}, "`sas_token` that is none", id="sas"),
+        pytest.param({"host": ACCOUNT, "extra": {"sas_token": "w0rd"}}, "`sas_token` that is none", id="sas"),
         pytest.param(
-            {"extra": {"connection_string": "word"}}, "no connection to an Azure storage account", id="string"
+            {"extra": {"connection_string": "w0rd"}}, "no connection to an Azure storage account", id="string"
         ),
         pytest.param(
             {"host": ACCOUNT, "extra": {"managed_identity_client_id": "c"}}, "has only one of", id="half an identity"
@@ -286,8 +286,17 @@ def test_what_the_object_storage_path_knows_beyond_the_hooks(
         ),
         pytest.param(
             {"host": ACCOUNT, "login": "c", "password": "s", "extra": {"tenant_id": "t/../t"}},
-            "no connection to an Azure storage account",
+            "no connection to an Azure storage account.*With `tenant_id`, the login is the id of a client",
             id="tenant",
+        ),
+        pytest.param({"host": ACCOUNT, "extra": {"tenant_id": "t"}}, "the password is its secret", id="no client"),
+        pytest.param(
+            {"host": ACCOUNT, "login": "c", "extra": {"tenant_id": "t"}}, "the password is its secret", id="no secret"
+        ),
+        pytest.param(
+            {"extra": {"connection_string": "BlobSecondaryEndpoint=https://w0rd;AccountName=a"}},
+            "Check its `connection_string`",
+            id="half a string",
         ),
     ],
 )
@@ -296,7 +305,7 @@ def test_what_cannot_be_used_is_refused_without_a_secret(define: Define, parts: 
     with pytest.raises(ConnectionConfigError, match=says) as caught:
         open_store("abfs://lake@container/p")
     assert "The connection 'lake'" in str(caught.value)
-    for secret in (KEY, "no key!", "word"):
+    for secret in (KEY, "no key!", "w0rd"):
         assert secret not in str(caught.value)
 
 
