@@ -81,10 +81,14 @@ LEFT_BEHIND = (
     "flink/part-0-0.csv.inprogress.1b671a64-40d5-491e-99b0-da01ff1f3341",
     "athena/1b671a64-40d5-491e-99b0-da01ff1f3341.csv.metadata",
     "athena/1b671a64-40d5-491e-99b0-da01ff1f3341-manifest.csv",
+    "athena/1b671a64-40d5-491e-99b0-da01ff1f3341.metadata",
     "redshift/unload_manifest",
     "redshift/manifest",
     "others/users.csv.tmp",
     "others/users.csv.md5",
+    "others/users.csv.sha1",
+    "others/users.csv.sha512",
+    "others/users.csv.filepart",
     "others/~$users.xlsx",
 )
 DATA = (
@@ -96,6 +100,7 @@ DATA = (
     "redshift/unload_0000_part_00.gz",
     "others/manifest-2026.csv",
     "others/template.csv",
+    "others/users.metadata",
 )
 
 
