@@ -269,6 +269,17 @@ async def test_no_input_is_an_error_that_says_what_to_check(put: Put, tail: str,
     assert not (tmp_path / "in" / "nothing").exists(), "looking for input makes no folder"
 
 
+@pytest.mark.parametrize("tail", ["/district=*", "/*", "/*/", "/district=d[12]"])
+async def test_a_glob_that_matches_folders_alone_is_told_how_to_go_on(put: Put, tail: str) -> None:
+    base = put(**{"district=d1/part-0.csv": b"x", "district=d2/deep/part-1.csv": b"x"})
+    with pytest.raises(InputError, match=r"a folder, such as 'district=d[12]', and no file: add /\*\* for all"):
+        await found(base + tail)
+    assert await found(f"{base}{tail.rstrip('/')}/**") == ["district=d1/part-0.csv", "district=d2/deep/part-1.csv"]
+    with pytest.raises(InputError) as caught:
+        await found(f"{base}/school=*")
+    assert "matches a folder" not in str(caught.value)
+
+
 async def test_any_number_of_files_is_taken(put: Put) -> None:
     base = put(**{f"{n:03}.ndjson": b"x" for n in range(200)})
     assert len(await find_input(base, open_input_store)) == 200
