@@ -63,6 +63,8 @@ with DAG(
         s3_key=KEY,
         file_format="parquet",
         df_type="polars",
+        # Without this, Polars takes the type of a column from its first 100 rows, and fails if all of them are NULL.
+        read_kwargs={"infer_schema_length": None},
         replace=True,
         execution_timeout=timedelta(hours=1),
     )

@@ -4,7 +4,8 @@
 --   SET VARIABLE on_day = current_date;           -- enrollments of which day count
 --
 -- Each student gets one class. Only enrollments count that have the role student, are valid on that day, and are not
--- to be deleted. If several count for a student, a homeroom wins over other classes, then the enrollment that began
+-- to be deleted. As in the standard, beginDate is the first day, and endDate the first day that is no longer in it. A date that is not
+-- written as YYYY-MM-DD ends the query with an error, because nobody would know which enrollments are over. If several count for a student, a homeroom wins over other classes, then the enrollment that began
 -- last, then the class with the lowest sourcedId. A student without such an enrollment is left out. The district is
 -- the nearest organisation of type district above the school; if there is none, the organisation at the top. If two
 -- groups below the same parent have the same name, their sourcedId is added, because Learnosity knows groups by
@@ -30,8 +31,8 @@ enrollments AS (
     FROM read_csv(getvariable('folder') || '/enrollments.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
     WHERE lower("role") = 'student'
       AND coalesce(lower("status"), '') <> 'tobedeleted'
-      AND coalesce(try_cast(nullif("beginDate", '') AS DATE) <= getvariable('on_day'), true)
-      AND coalesce(try_cast(nullif("endDate", '') AS DATE) >= getvariable('on_day'), true)
+      AND coalesce(cast(nullif("beginDate", '') AS DATE) <= getvariable('on_day'), true)
+      AND coalesce(cast(nullif("endDate", '') AS DATE) > getvariable('on_day'), true)
 ),
 above AS (  -- every school with all organisations above it, the nearest first
     SELECT id AS school, id, kind, title, parent, 0 AS distance FROM orgs

@@ -75,7 +75,8 @@ def test_a_whole_export_becomes_one_row_per_student_with_the_homeroom_of_the_day
         pytest.param({"begins": ""}, "5A", id="one with a begin before one without"),
         pytest.param({"begins": "2026-09-01"}, "5A", id="of two of one day the lower sourcedId"),
         pytest.param({"begins": "2026-10-01", "ends": "2026-11-01"}, "5A", id="not one that ended yesterday"),
-        pytest.param({"begins": "2026-10-01", "ends": "2026-11-02"}, "5B", id="one that ends today"),
+        pytest.param({"begins": "2026-10-01", "ends": "2026-11-02"}, "5A", id="not one with today as the end"),
+        pytest.param({"begins": "2026-10-01", "ends": "2026-11-03"}, "5B", id="one with tomorrow as the end"),
         pytest.param({"begins": "2026-11-03"}, "5A", id="not one that begins tomorrow"),
         pytest.param({"begins": "2026-11-02"}, "5B", id="one that begins today"),
         pytest.param({"begins": "2026-10-01", "role": "teacher"}, "5A", id="not one as a teacher"),
@@ -95,6 +96,25 @@ def test_of_several_enrollments_one_is_chosen_by_the_rule(tmp_path: Path, more: 
         enrollments=[enrolled("u2", "c1", beginDate="2026-09-01"), second],
     )
     assert {row["user_id"]: row["class"] for row in rosters(folder)} == {"u1": "5A", "u2": chosen}
+
+
+@pytest.mark.parametrize("column", ["beginDate", "endDate"])
+@pytest.mark.parametrize("day", ["06/30/2026", "30.06.2026", "20260630", "2026-06-31", "soon"])
+def test_a_date_that_cannot_be_read_is_an_error_and_not_an_enrollment_without_end(
+    tmp_path: Path, day: str, column: str
+) -> None:
+    folder = written(tmp_path, enrollments=[enrolled("u1", "c1", **{column: day})])
+    with pytest.raises(duckdb.ConversionException, match=day):
+        rosters(folder)
+
+
+@pytest.mark.parametrize("day", ["2026-06-30", "2026-06-30T00:00:00.000Z", " 2026-06-30 "])
+def test_a_date_with_a_time_is_that_day(tmp_path: Path, day: str) -> None:
+    folder = written(
+        tmp_path, users=[{"sourcedId": "u2"}], enrollments=[enrolled("u2", "c1", beginDate="2025-09-01", endDate=day)]
+    )
+    assert {row["user_id"] for row in rosters(folder, date(2026, 6, 29))} == {"u1", "u2"}
+    assert {row["user_id"] for row in rosters(folder, date(2026, 6, 30))} == {"u1"}
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ import html
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import polars
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Param
@@ -137,6 +139,21 @@ def test_no_two_runs_of_the_sample_from_a_warehouse_share_a_roster(dag_bag: DagB
     keys = [rendered(write.s3_key, *run) for run in runs]
     assert len(set(keys)) == 2
     assert [rendered(create.input_uri, *run) for run in runs] == [f"s3://landing@learnosity/{key}" for key in keys]
+
+
+@pytest.mark.parametrize("first", [0, 99, 100, 500, 1000])
+def test_the_sample_from_a_warehouse_takes_any_number_of_rows_without_a_class_first(
+    dag_bag: DagBag, first: int
+) -> None:
+    """As its operator reads: Polars takes the types from the rows, because drivers of databases do not tell them."""
+    write: Any = dag_bag.dags["learnosity_from_warehouse"].get_task("write_roster")
+    assert write.df_type == "polars"
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE roster (user_id TEXT, class TEXT)")
+        rows = [(f"u{number:04}", None if number < first else "5a") for number in range(1000)]
+        database.executemany("INSERT INTO roster VALUES (?, ?)", rows)
+        query = "SELECT * FROM roster ORDER BY 1"
+        assert polars.read_database(query, connection=database, **write.read_kwargs).rows() == rows
 
 
 @pytest.mark.parametrize(

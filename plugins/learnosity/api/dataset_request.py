@@ -1,6 +1,6 @@
 """The dataset types, and the request for a dataset, which is checked before anything is sent.
 
-Forms and limits of filters, options and groups are checked for every type, what a type needs for known types only
+The form of groups is checked for every type, filters and options and what a type needs for known types only
 (docs/learnosity-api.md, "Initialise a dataset"). So a new type of Learnosity needs no new release of this package.
 """
 
@@ -9,10 +9,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
-from learnosity.api.field_checks import check_organisation_id, check_request, plain_json
+from learnosity.api.field_checks import (
+    check_organisation_id,
+    check_request,
+    filter_problems,
+    names_something,
+    option_problems,
+    plain_json,
+)
 from learnosity.errors import RequestError
 
 ACTIVITY_SUMMARY = "activity-summary-by-group"
@@ -20,7 +26,7 @@ SESSIONS_SUMMARY = "sessions-summary-by-group"
 ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
-MAX_ACTIVITIES = 10  # Learnosity's limit for the number of ids in `filters.activity_id`
+MAX_ACTIVITIES = 10  # limit for the number of ids in `filters.activity_id`, documented for one type
 _NO_OBJECT = "{} must be a JSON object."
 # The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
@@ -185,9 +191,18 @@ class DatasetRequest:
         return [
             *problems,
             *_group_problems(self.groups),
-            *_filter_problems(self.filters),
-            *_option_problems(self.options),
+            *self._form_problems(),
         ]
+
+    def _form_problems(self) -> list[str]:
+        """Filters and options that are of no known form. What types of other names take is not known."""
+        given = {"filters": self.filters, "options": self.options}
+        if wrong := [_NO_OBJECT.format(name) for name, value in given.items() if not isinstance(value, Mapping)]:
+            return wrong
+        if self.dataset_type not in KNOWN_TYPES:
+            return []
+        most = MAX_ACTIVITIES if self.kind.needs_activities else None
+        return [*filter_problems(self.filters, most), *option_problems(self.options)]
 
     def _input_problems(self, has_input: bool) -> list[str]:
         """What the request lacks for its dataset type, or has although the type does not allow it."""
@@ -203,7 +218,7 @@ class DatasetRequest:
             problems.append(f'{kind.name} needs activities: set filters, such as {{"activity_id": ["…"]}}.')
         if has_input and self.filters and not kind.filters_with_input:
             problems.append(f"{kind.name} takes either input files or filters: empty input_uri or filters.")
-        if kind.needs_input_or_filters and not has_input and not self.filters:
+        if kind.needs_input_or_filters and not has_input and not names_something(self.filters):
             problems.append(f"{kind.name} needs input files or filters: set input_uri, or filters such as activity_id.")
         return problems
 
@@ -226,61 +241,6 @@ def check_dataset_id(value: str | None) -> str | None:
         return str(uuid.UUID(text))
     except ValueError:
         raise RequestError(f"dataset_id {str(value)[:60]!r} is not a UUID; leave it empty to get a new one.") from None
-
-
-def _filter_problems(filters: Any) -> list[str]:
-    if not isinstance(filters, Mapping):
-        return [_NO_OBJECT.format("filters")]
-    problems = []
-    begin, end = (_moment(filters.get(name)) for name in ("mintime", "maxtime"))
-    if begin is not None and end is not None and begin > end:
-        problems.append("filters.mintime is after filters.maxtime: no session can match.")
-    activities = filters.get("activity_id")
-    if activities is None:
-        return problems
-    if (
-        not isinstance(activities, Sequence)
-        or isinstance(activities, str)
-        or not all(isinstance(activity, str) and activity for activity in activities)
-    ):
-        problems.append("filters.activity_id must be a list of activity ids.")
-    elif len(activities) > MAX_ACTIVITIES:
-        problems.append(
-            f"filters.activity_id names {len(activities)} activities; Learnosity takes at most {MAX_ACTIVITIES}: "
-            "split them over several datasets."
-        )
-    return problems
-
-
-def _moment(value: Any) -> float | None:
-    """Unix seconds of a time in a filter; None for what is not understood here, such as a template."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _option_problems(options: Any) -> list[str]:
-    if not isinstance(options, Mapping):
-        return [_NO_OBJECT.format("options")]
-    problems = []
-    for sort, fields, order in (
-        ("default_sort_field", "fields", "default_sort_order"),
-        ("default_users_sort_field", "user_fields", "default_users_sort_order"),
-    ):
-        wanted, offered = options.get(sort), options.get(fields)
-        if wanted is not None and isinstance(offered, list) and wanted not in offered:
-            problems.append(f"options.{sort} is {wanted!r}, which is not among options.{fields}.")
-        if options.get(order) not in (None, "asc", "desc"):
-            problems.append(f"options.{order} must be 'asc' or 'desc'.")
-    return problems
 
 
 def _group_problems(groups: Any) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
@@ -100,3 +100,71 @@ def check_organisation_id(value: object) -> int | None:
     if isinstance(value, (int, str)) and not isinstance(value, bool) and _WHOLE.fullmatch(text):
         return int(text)
     raise RequestError("organisation_id must be a whole number or empty.")
+
+
+def names_something(filters: Any) -> bool:
+    """Whether one of the filters has a value."""
+    return not isinstance(filters, Mapping) or any(value not in (None, "", [], {}) for value in filters.values())
+
+
+def filter_problems(filters: Mapping[str, Any], most: int | None) -> list[str]:
+    """What is wrong with the filters of a known type. `most`: most activities; None = the limit is not known."""
+    problems = []
+    begin, end = (_moment(filters.get(name)) for name in ("mintime", "maxtime"))
+    if begin is not None and end is not None and begin > end:
+        problems.append("filters.mintime is after filters.maxtime: no session can match.")
+    activities = filters.get("activity_id")
+    if activities is None:
+        return problems
+    if (
+        not isinstance(activities, Sequence)
+        or isinstance(activities, str)
+        or not all(isinstance(activity, str) and activity for activity in activities)
+    ):
+        problems.append("filters.activity_id must be a list of activity ids.")
+    elif most is not None and len(activities) > most:
+        problems.append(
+            f"filters.activity_id names {len(activities)} activities; Learnosity takes at most {most}: "
+            "split them over several datasets."
+        )
+    return problems
+
+
+def _moment(value: Any) -> float | None:
+    """Unix seconds of a time in a filter; None for what is not understood here, such as a template."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def option_problems(options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the options of a known type."""
+    problems = []
+    for sort, fields, order in (
+        ("default_sort_field", "fields", "default_sort_order"),
+        ("default_users_sort_field", "user_fields", "default_users_sort_order"),
+    ):
+        wanted, offered = options.get(sort), options.get(fields)
+        if offered is not None and not _is_template(offered) and not _is_names(offered):
+            problems.append(f'options.{fields} must be a list of names, such as ["population"].')
+        if wanted is not None and isinstance(offered, list) and wanted not in offered:
+            problems.append(f"options.{sort} is {wanted!r}, which is not among options.{fields}.")
+        if options.get(order) not in (None, "asc", "desc"):
+            problems.append(f"options.{order} must be 'asc' or 'desc'.")
+    return problems
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_template(value: Any) -> bool:
+    return isinstance(value, str) and ("{{" in value or "{%" in value)

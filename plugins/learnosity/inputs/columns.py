@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from unicodedata import normalize
 
 from learnosity.api.field_checks import ended
 from learnosity.errors import RequestError
+from learnosity.inputs.dialects import DELIMITERS
 
 GROUPS = "groups."
 """Prefix of a key that holds the group of one level, as in `groups.district`."""
@@ -95,7 +97,12 @@ def check_input_columns(given: Mapping[str, object], keys: Collection[str], *, a
 
 
 def find_columns(
-    fields: Sequence[RowField], names: Sequence[str], given: Mapping[str, str], *, optional: bool = False
+    fields: Sequence[RowField],
+    names: Sequence[str],
+    given: Mapping[str, str],
+    *,
+    optional: bool = False,
+    in_text: bool = False,
 ) -> tuple[Column, ...]:
     """Find the column of each field. The result has the order of the fields.
 
@@ -105,6 +112,7 @@ def find_columns(
     :param names: the names of the columns in the file.
     :param given: names from `input_columns`, by key.
     :param optional: whether fields whose column is missing, and which `given` does not name, are left out.
+    :param in_text: whether the names are the first row of a text, which may be no header; default False.
     :raises ColumnError: columns are missing, or are there twice. The message names all of them.
     """
     found, missing, problems = [], [], []
@@ -124,7 +132,13 @@ def find_columns(
             absent.append(wanted)
             missing.append(f"{_listed(wanted)}, which holds {field.key}" if field.key in given else wanted[-1])
     if missing:
-        advice = "name the columns in the first row" if not found and not given else "name them in input_columns"
+        advice = "name them in input_columns"
+        if in_text and not found and len(names) == 1 < len(fields):
+            known = ", ".join(DELIMITERS.values())
+            advice = f"name the columns in the first row, with a delimiter that is read between them ({known})"
+        elif not found and not given:
+            advice = "say in input_columns which of its columns hold what"
+            advice = f"name the columns in the first row, or {advice}" if in_text else advice
         plain = [_quoted(name) if "which holds" not in name else name for name in missing]
         problems.append(f"it has no column {', '.join(plain)} among its {len(names)}: {advice}")
     if problems:
@@ -159,8 +173,8 @@ def all_columns(names: Sequence[str], group_keys: Sequence[str], given: Mapping[
 
 
 def folded(names: Iterable[str]) -> list[str]:
-    """Names of columns without what may differ between two names of one column."""
-    return [name.strip().casefold() for name in names]
+    """Names of columns without what may differ between two names of one column: case, blanks, Unicode form."""
+    return [(name if name.isascii() else normalize("NFC", name)).strip().casefold() for name in names]
 
 
 def is_header(row: Sequence[str], header: Sequence[str], columns: Sequence[Column]) -> bool:

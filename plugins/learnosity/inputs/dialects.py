@@ -21,8 +21,8 @@ SPACED_QUOTE: Final = "a quote stands behind a blank: write the file without bla
 """The message about a cell that begins with blanks and a quote behind them."""
 _SPACED_QUOTE: Final = re.compile(r' +"')
 _FORMULA: Final = re.compile(r'="[^"]*"')
-ODD: Final = ("\0", "\\", "'", ' "', '="')
-"""`oddity` checks the cells of a block of rows only if one of these is in the block."""
+ODD: Final = ("\0", "\\", "'", ' "', '="', "--")
+"""`oddity` and `is_ruler` look at a block of rows only if one of these is in the block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,11 @@ def oddity(cell: str, dialect: Dialect) -> str:
         if _SPACED_QUOTE.match(cell):
             return SPACED_QUOTE
     return ""
+
+
+def is_ruler(row: Sequence[str]) -> bool:
+    """Whether a row is the line below the header that programs such as sqlcmd write: dashes in each of its cells."""
+    return any("--" in cell for cell in row) and all(cell and not cell.strip("-") for cell in map(str.strip, row))
 
 
 def quoted_behind_blanks(names: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
@@ -14,6 +15,8 @@ UTF16: Final = "UTF-16"
 WINDOWS_1252: Final = "Windows-1252"
 
 UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+# The first line of UTF-16 without a mark, in either byte order: pairs of bytes up to a line end.
+_FIRST_LINE: Final = re.compile(rb"(?s)(?:\0[\r\n]|[\r\n]\0)*+((?:(?!\0[\r\n]|[\r\n]\0)..)*+)")
 _SAMPLE: Final = 512  # number of bytes at the start of a file that show whether it is UTF-16 without a byte order mark
 
 
@@ -102,6 +105,12 @@ def utf16_codec(head: bytes) -> str | None:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
     head = head[:_SAMPLE]
+    # Below a header of Latin letters, rows may be in any script: so the first line counts by itself, too.
+    line = _FIRST_LINE.match(head)
+    return _by_zeros(head) or (_by_zeros(line[1]) if line else None)
+
+
+def _by_zeros(head: bytes) -> str | None:
     even, odd = head[::2], head[1::2]
     if len(odd) < 4:
         return None

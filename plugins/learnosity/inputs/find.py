@@ -89,6 +89,7 @@ async def _listed(
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
     tables: dict[str, str] = {}
+    folder = ""  # a folder that the glob matches
     globs = _globs(pattern)
     # A pattern with brackets, such as `a[1].csv`, may be a glob or the name of a file. The listing shows whether there
     # is such a file. A HEAD request is not used for this: if rights are restricted, a store may answer 403 for a file
@@ -98,6 +99,8 @@ async def _listed(
         named = next((info for info in batch if info.path == name), named)
         # Matching many long paths takes long, so it runs in a thread and does not block the event loop.
         matching |= await asyncio.to_thread(_wanted, batch, globs, tables)
+        if not matching and not folder:
+            folder = await asyncio.to_thread(_folder_like, batch, globs)
     found = [info for _, info in sorted(matching.items())]
     endings = {PurePosixPath(info.path).suffix.lower() for info in found if not info.problem}
     odd = {
@@ -131,6 +134,8 @@ async def _listed(
         if refusal is not None:
             raise refusal
         bracket = " In a glob, [ begins a set of letters: write [[] for a bracket of a name." if "[" in pattern else ""
+        if folder:
+            bracket = f" It matches a folder, such as {folder!a}, and no file: add /** for all files below."
         raise InputError(f"No input found at {where}. {_CHECK}{bracket}")
     return [_input_file(store, info) for info in found]
 
@@ -171,6 +176,12 @@ def _wanted(batch: Sequence[ObjectInfo], globs: Sequence[str], tables: dict[str,
     """
     tables.update(filter(None, (table_folder(info.path) for info in batch)))
     return {info.path: info for info in batch if _is_wanted(info, globs)}
+
+
+def _folder_like(batch: Sequence[ObjectInfo], globs: Sequence[str]) -> str:
+    """The first folder of a listing that a glob matches; "" = there is none."""
+    folders = (info.path.split("/")[: len(globs)] for info in batch if info.path.count("/") >= len(globs))
+    return next(("/".join(parts) for parts in folders if _matches(parts, globs)), "")
 
 
 def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Iterator
 from enum import Enum
 
-from learnosity.inputs.encodings import utf16_codec
+from learnosity.inputs.dialects import DELIMITERS
+from learnosity.inputs.encodings import UTF32_BOMS, utf16_codec
 from learnosity.inputs.unpack import BINARY, UnreadableError
 
 _PACKED = re.compile(r"\.(gz|gzip|zst|zstd|snappy)(?=\.|$)", re.IGNORECASE)
@@ -17,6 +18,7 @@ _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
 _MOST_BLANKS = 4 * 1024 * 1024  # at most about this many blank bytes before the first text of a file are skipped
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _PARQUET_MARK = re.compile(b"PAR1" + BINARY)
 
 
@@ -69,6 +71,11 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
             raise UnreadableError("the file is NDJSON in UTF-16, and JSON is UTF-8: save it as UTF-8")
         return Format.DELIMITED
     first = re.split(rb"[\r\n]", text, maxsplit=1)[0]
+    if _CONTROL.search(first) and not first.startswith((b"{", *UTF32_BOMS)):
+        known = ", ".join(DELIMITERS.values())
+        raise UnreadableError(
+            f"the file is binary, or a text with another delimiter than {known}: write CSV, NDJSON or Parquet"
+        )
     if first.startswith(b"{") and _is_object(first):
         return Format.NDJSON
     if plain.endswith(_TABLE):

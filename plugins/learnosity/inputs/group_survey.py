@@ -26,6 +26,8 @@ KEPT: Final = 10
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Invisible characters that are allowed in names, because words in Persian and in Indian scripts contain them.
 _JOINERS: Final = "\u200c\u200d"
+# What pandas and databases write for a value that is missing, if it becomes a text.
+_NO_VALUE: Final = frozenset(("None", "nan", "NaN", "NaT", "<NA>", "NULL", "null"))
 _ROW_BITS: Final = 40  # the file and the row of a name are kept in one integer; its lowest 40 bits are the row
 
 
@@ -266,6 +268,8 @@ def _oddities(name: str) -> Iterator[str]:
         yield "holds a control character or one that is not seen"
     if name.strip() in (".", "..") or "\\" in name:
         yield "is . or .. or holds a backslash, which no file name may"
+    if name in _NO_VALUE:
+        yield "is a word for no value: leave the cell empty"
     if len(name) * 4 > MAX_SEGMENT_BYTES and len(name.encode(errors="replace")) > MAX_SEGMENT_BYTES:
         yield f"is longer than {MAX_SEGMENT_BYTES} bytes"
 

@@ -9,12 +9,13 @@ _MARKERS: Final = re.compile(
     "|".join(
         (
             r".*\._COPYING_",  # Hadoop: a file that is still being copied
-            r".*\.(crc|sha256|md5)",  # the checksum of another file
+            r".*\.(crc|sha1|sha256|sha512|md5)",  # the checksum of another file
             # A file that is not finished, or a backup copy.
-            r".*\.(tmp|temp|part|partial|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",
+            r".*\.(tmp|temp|part|partial|filepart|crdownload|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",
             r".*_\$folder\$",  # Hadoop on S3: an empty object that stands for a folder
             r".*\.(csv|txt|parquet|orc|avro)\.metadata",  # Athena: the columns of a query's result
-            r"[0-9a-f-]{36}-manifest\.csv",  # Athena (UNLOAD, CREATE TABLE AS): the list of the data files
+            # Athena (UNLOAD, CREATE TABLE AS, INSERT INTO): the list of the data files, and the columns.
+            r"[0-9a-f-]{36}(-manifest\.csv|\.metadata)",
             r".*(?<![A-Za-z0-9])manifest(\.json)?",  # Redshift (UNLOAD … MANIFEST): the list of the data files
             r".*\.manifest",
             # Lock files and temporary files of Office; view settings of a folder in Windows.

@@ -32,15 +32,16 @@ class RowSchema:
     def __init__(self, schema: RecordSchema) -> None:
         self.schema = schema
 
-    def find(self, names: Sequence[str]) -> tuple[Column, ...]:
+    def find(self, names: Sequence[str], *, in_text: bool = False) -> tuple[Column, ...]:
         """The columns that become keys of the records.
 
+        :param in_text: as for `find_columns`.
         :raises ColumnError: they are not there, or the table has none of them.
         """
         schema = self.schema
         if not schema.fields:
             return all_columns(names, schema.group_keys, schema.input_columns)
-        columns = find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient)
+        columns = find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient, in_text=in_text)
         if not columns:
             known = ", ".join(field.key for field in schema.fields)
             raise ColumnError(
@@ -54,7 +55,7 @@ class RowSchema:
 
         :raises ColumnError: as for `find`; or a type that takes every column has one, with a delimiter in its name.
         """
-        columns = self.find(names)
+        columns = self.find(names, in_text=True)
         if not self.schema.fields and len(names) == 1 and _DELIMITER.search(names[0]) and not self.schema.input_columns:
             raise ColumnError("the name of its only column holds a delimiter: name the column in input_columns")
         return columns

@@ -20,6 +20,7 @@ from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
 _BATCH: Final = 4096  # number of records that are made in one step
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_UUID_LENGTH: Final = 36
 # Characters that may stand around and between session ids in a cell, as in {a,b} (PostgreSQL) or ['a', 'b'] (Python).
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _MARK: Final = re.compile(_BETWEEN)
@@ -174,12 +175,13 @@ def _sessions(cell: Any, *, blank: bool = False) -> Sequence[Any]:
 
 
 def _is_one(text: str, *, blank: bool) -> bool:
-    """Whether a text is one id: no UUIDs with other text, separators or brackets, and no empty list.
+    """Whether a text is one id: no several UUIDs, no UUID with separators or brackets, and no empty list.
 
     :param blank: whether blanks alone are an id.
     """
     if not _MARK.search(text):
-        return True
+        # Only a list is long enough for two UUIDs, such as one with slashes between them.
+        return len(text) < 2 * _UUID_LENGTH or len(_HOLDS_UUID.findall(text)) < 2
     if _HOLDS_UUID.search(text):
         return _HOLDS_UUID.fullmatch(text.strip()) is not None
     return (blank or bool(text.strip())) and not _NOTHING.fullmatch(text)

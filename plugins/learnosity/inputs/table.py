@@ -9,7 +9,7 @@ from typing import Any
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError, folded, is_header
 from learnosity.inputs.delimited import DelimitedText, RowBlock
-from learnosity.inputs.dialects import Dialect, oddity
+from learnosity.inputs.dialects import Dialect, is_ruler, oddity
 from learnosity.inputs.duplicates import SeenRecords, repetition
 from learnosity.inputs.encodings import WINDOWS_1252, DecodedText
 from learnosity.inputs.formats import Format
@@ -48,6 +48,7 @@ class TableInput:
         note_format: Callable[[str, str], None],
     ) -> None:
         self._schema, self._rows = schema, RowSchema(schema)
+        self._is_checked = bool(schema.fields) and not schema.lenient
         self._survey, self._odd_ids = survey, odd_ids
         self._seen, self._problems, self._write, self._note_format = seen, problems, write, note_format
         self._swallowed = SwallowedRows(problems)
@@ -142,10 +143,13 @@ class TableInput:
             numbers, rows = self._swallowed.sift(name, numbers, rows, columns, table)
         # A row that repeats the header is an error. All its cells are column names. So if no cell of one column is a
         # column name, no row of the block repeats the header, and the rows need not be checked for it one by one.
-        names, place = frozenset(folded(header)), columns[0].index
+        # The same goes for rows of empty cells alone.
+        names, place = frozenset((*folded(header), "")), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []
             for number, row in zip(numbers, rows, strict=True):
+                if width > 1 and self._is_checked and not any(map(str.strip, row)):
+                    continue  # a blank row, as spreadsheets write it
                 if any("\0" in cell for cell in row):
                     self._problems.add(name, number, "the row holds a NUL byte: write the file again without it")
                 elif len(row) != width:
@@ -153,6 +157,8 @@ class TableInput:
                     self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
                 elif is_header(row, header, columns):
                     self._problems.add(name, number, "the header is here again: join files without their headers")
+                elif block.is_odd and is_ruler(row):
+                    self._problems.add(name, number, "the row has dashes alone, as sqlcmd writes them: leave it out")
                 elif what := _oddity(row, columns, dialect) if block.is_odd else "":
                     self._problems.add(name, number, what)
                 else:
@@ -188,7 +194,7 @@ class TableInput:
         self, name: str, numbers: Sequence[int], columns: Sequence[Column], values: Sequence[Values]
     ) -> None:
         for column, cells in zip(columns, values, strict=True):
-            if column.key.startswith(GROUPS) or self._schema.lenient or not self._schema.fields:
+            if column.key.startswith(GROUPS) or not self._is_checked:
                 continue
             places = [place for place, cell in enumerate(cells) if has_padded(cell)] if column.many else padded(cells)
             self._odd_ids.add(name, (numbers[place] for place in places), f'column "{column.name}": the id')

@@ -26,6 +26,10 @@ _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 BINARY: Final = rb"(?s:.{0,64}?)[\x00-\x08\x0e-\x1f]"
 _FOREIGN: Final = (
     (
+        rb"PK\x03\x04(?s:.*)\[Content_Types\]\.xml(?s:.*)(word|ppt)/",
+        "a document of Word or PowerPoint: write CSV, NDJSON or Parquet",
+    ),
+    (
         rb"PK\x03\x04(?s:.*)(\[Content_Types\]\.xml|xl/|opendocument\.spreadsheet)",
         "an Excel or OpenDocument workbook: save its sheet as CSV",
     ),
@@ -35,6 +39,9 @@ _FOREIGN: Final = (
     (rb"\xfd7zXZ\x00", "an xz file: pack it with gzip or zstd"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it, and name the files in it"),
     (rb"Rar!\x1a\x07", "a RAR archive: unpack it, and name the files in it"),
+    (rb"\x1f\x9d", "packed with compress (.Z): pack it with gzip or zstd"),
+    (rb"\x5d\0\0(?s:.)(?s:.)\xff{8}", "an lzma file: pack it with gzip or zstd"),
+    (rb"\x89LZO\0", "an lzop file: pack it with gzip or zstd"),
     (rb"\x04\x22\x4d\x18", "an lz4 file: pack it with gzip or zstd"),
     (rb"\xff\x06\x00\x00sNaPpY", "a Snappy file: pack it with gzip or zstd"),
     (rb"(?s:.{257})ustar(\x00|  \x00)", "a tar archive: unpack it, and name the files in it"),
@@ -43,6 +50,10 @@ _FOREIGN: Final = (
     (rb"ARROW1\x00\x00|FEA1" + BINARY, "an Arrow file: write Parquet, CSV or NDJSON"),
     (rb"PARE" + BINARY, "a Parquet file with an encrypted footer: write it without encryption"),
     (rb"SQLite format 3\x00", "an SQLite database: write CSV or NDJSON"),
+    (rb"\0\x01\0\0Standard (Jet|ACE) DB", "a database of Access: export its table as CSV"),
+    (rb"\$FL[23]@\(#\)|<stata_dta>|\0{12}\xc2\xea\x81\x60", "of SPSS, Stata or SAS: export it as CSV"),
+    (rb"\x89(HDF|PNG)\r\n\x1a\n", "an HDF5 file or a picture: write CSV, NDJSON or Parquet"),
+    (rb"-----BEGIN PGP", "encrypted or signed with PGP: put the file itself there"),
     (rb"%PDF-", "a PDF"),
     (rb"\s*<(!doctype html|html|\?xml)", "a page of HTML or XML, perhaps the message of a server"),
 )

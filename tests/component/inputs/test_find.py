@@ -85,10 +85,14 @@ LEFT_BEHIND = (
     "flink/part-0-0.csv.inprogress.1b671a64-40d5-491e-99b0-da01ff1f3341",
     "athena/1b671a64-40d5-491e-99b0-da01ff1f3341.csv.metadata",
     "athena/1b671a64-40d5-491e-99b0-da01ff1f3341-manifest.csv",
+    "athena/1b671a64-40d5-491e-99b0-da01ff1f3341.metadata",
     "redshift/unload_manifest",
     "redshift/manifest",
     "others/users.csv.tmp",
     "others/users.csv.md5",
+    "others/users.csv.sha1",
+    "others/users.csv.sha512",
+    "others/users.csv.filepart",
     "others/~$users.xlsx",
 )
 DATA = (
@@ -100,6 +104,7 @@ DATA = (
     "redshift/unload_0000_part_00.gz",
     "others/manifest-2026.csv",
     "others/template.csv",
+    "others/users.metadata",
 )
 
 
@@ -304,6 +309,17 @@ async def test_no_input_is_an_error_that_says_what_to_check(put: Put, tail: str,
     with pytest.raises(InputError, match=r"No input found at .*Check input_uri: it names a file, a folder or a glob"):
         await find_input(base + tail, open_input_store)
     assert not (tmp_path / "in" / "nothing").exists(), "looking for input makes no folder"
+
+
+@pytest.mark.parametrize("tail", ["/district=*", "/*", "/*/", "/district=d[12]"])
+async def test_a_glob_that_matches_folders_alone_is_told_how_to_go_on(put: Put, tail: str) -> None:
+    base = put(**{"district=d1/part-0.csv": b"x", "district=d2/deep/part-1.csv": b"x"})
+    with pytest.raises(InputError, match=r"a folder, such as 'district=d[12]', and no file: add /\*\* for all"):
+        await found(base + tail)
+    assert await found(f"{base}{tail.rstrip('/')}/**") == ["district=d1/part-0.csv", "district=d2/deep/part-1.csv"]
+    with pytest.raises(InputError) as caught:
+        await found(f"{base}/school=*")
+    assert "matches a folder" not in str(caught.value)
 
 
 async def test_any_number_of_files_is_taken(put: Put) -> None:

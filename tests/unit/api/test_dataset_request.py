@@ -142,6 +142,8 @@ def test_what_is_empty_is_left_out_and_empty_form_fields_are_none() -> None:
         (ITEM_BANK_ANALYSIS, True, {}, True),
         (ITEM_BANK_ANALYSIS, True, {"mintime": 1}, False),
         (ACTIVITY_ANALYSIS, False, {}, False),
+        (ACTIVITY_ANALYSIS, False, {"activity_id": [], "mintime": None, "maxtime": ""}, False),
+        (ACTIVITY_ANALYSIS, False, {"activity_id": [], "mintime": 0}, True),
         (ACTIVITY_ANALYSIS, False, {"activity_id": ["a"]}, True),
         (ACTIVITY_ANALYSIS, True, {}, True),
         (ACTIVITY_ANALYSIS, True, {"activity_id": ["a"]}, False),
@@ -170,6 +172,9 @@ def test_input_files_and_filters_go_together_as_the_type_allows(
         ({"filters": {"activity_id": [str(n) for n in range(11)]}}, "names 11 activities; Learnosity takes at most 10"),
         ({"options": {"fields": ["a"], "default_sort_field": "b"}}, "'b', which is not among options.fields"),
         ({"options": {"user_fields": ["a"], "default_users_sort_field": "b"}}, "not among options.user_fields"),
+        ({"options": {"fields": "population,mean_percent"}}, "options.fields must be a list of names"),
+        ({"options": {"user_fields": {"score": True}}}, "options.user_fields must be a list of names"),
+        ({"options": {"fields": [["population"]]}}, "options.fields must be a list of names"),
         ({"options": {"default_sort_order": "up"}}, "must be 'asc' or 'desc'"),
         ({"options": {"default_users_sort_order": 1}}, "must be 'asc' or 'desc'"),
         ({"groups": "school"}, "groups must be a list"),
@@ -187,6 +192,28 @@ def test_what_the_api_would_refuse_is_refused_here(values: dict[str, Any], says:
 
 def test_ten_activities_are_allowed() -> None:
     asked(filters={"activity_id": [str(n) for n in range(10)]}).check(has_input=True)
+
+
+@pytest.mark.parametrize("dataset_type", [SESSIONS_SUMMARY, ITEM_BANK_ANALYSIS, ACTIVITY_ANALYSIS, "next-years-type"])
+def test_the_limit_of_activities_is_that_of_the_type_that_documents_it(dataset_type: str) -> None:
+    filters = {"activity_id": [str(n) for n in range(11)]}
+    asked(dataset_type=dataset_type, filters=filters).check(has_input=dataset_type == SESSIONS_SUMMARY)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"filters": {"activity_id": "a"}},
+        {"filters": {"activity_id": {"any": ["a"]}}},
+        {"filters": {"mintime": "2026-02-01", "maxtime": "2026-01-01"}},
+        {"options": {"fields": "population"}},
+        {"options": {"fields": ["a"], "default_sort_field": "b", "default_sort_order": "up"}},
+    ],
+)
+def test_filters_and_options_of_a_type_that_is_not_known_are_sent_as_they_are(values: dict[str, Any]) -> None:
+    request = asked(dataset_type="next-years-type", **values)
+    request.check(has_input=False)
+    assert values.items() <= request.body(UUID, 0).items()
 
 
 def test_all_problems_are_told_at_once() -> None:

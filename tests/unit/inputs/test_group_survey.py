@@ -69,6 +69,10 @@ def test_what_is_warned_about_does_not_depend_on_the_blocks(paths: list[tuple[st
         pytest.param("We\u2028st", UNSEEN, id="line separator"),
         pytest.param("..", "no file name may", id="dots"),
         pytest.param("a\\b", "no file name may", id="backslash"),
+        *(
+            pytest.param(word, "a word for no value", id=word)
+            for word in ("None", "nan", "NULL", "null", "<NA>", "NaT")
+        ),
         pytest.param("é" * 121, "longer than 240 bytes", id="long"),
     ],
 )
@@ -85,7 +89,19 @@ def test_a_name_that_spoils_the_report_or_its_files_is_named_by_place(name: str,
 
 @pytest.mark.parametrize(
     "name",
-    ["West", "Schule „Am Wall“", "Класс 5а", "学校", "5/6", "نیم\u200cسال", "O'Neill & Co. (2)", "é" * 120, "👩‍🏫"],
+    [
+        "West",
+        "Schule „Am Wall“",
+        "Класс 5а",
+        "学校",
+        "5/6",
+        "نیم\u200cسال",
+        "O'Neill & Co. (2)",
+        "Nan",
+        "None of these",
+        "é" * 120,
+        "👩‍🏫",
+    ],
 )
 def test_ordinary_names_of_any_language_are_not_warned_about(name: str) -> None:
     assert not surveyed((name, name)).warnings

@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import tarfile
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations, product
 from pathlib import Path
@@ -231,6 +232,15 @@ class TestText:
         content = HEADER + "u1,ü,s1\n".encode() + "u2,ü,s1\n".encode("cp1252")
         assert problems(content) == ["users.csv:3: not valid UTF-8 from here on, although the text before is"]
 
+    @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    @pytest.mark.parametrize("name", ["東京都", "Школа имени Ломоносова", "Σχολείο", "بيروت"])
+    def test_below_a_header_of_latin_letters_any_script_may_follow(self, name: str, end: str, codec: str) -> None:
+        for before in ("", end):  # without a mark, as bcp of SQL Server writes it
+            lines = ["user_id\tdistrict\tschool", *(f"u{number}\t{name}\t{name}" for number in range(40)), ""]
+            content = (before + end.join(lines)).encode(codec)
+            assert spooled(source(content, "users.txt", chunk=7))[-1] == user("u39", name, name)
+
     def test_a_letter_is_not_cut_between_pieces(self) -> None:
         rows = [f"u{number},{'é' * 9},s" for number in range(20_000)]
         for codec in ("utf-8", "cp1252", "utf-16"):
@@ -270,6 +280,19 @@ class TestText:
             pytest.param(b"BZh91AY&SY..", "users.csv: the file is a bzip2 file", id="bz2"),
             pytest.param(gzip.compress(b"PK\x03\x04users.csv"), "users.csv: the file is a zip archive", id="zip in gz"),
             pytest.param("\ufeffa".encode("utf-32"), "users.csv:1: the file is UTF-32", id="UTF-32"),
+            pytest.param(b"\x1f\x9d\x90" + b"\xfe" * 99, "users.csv: the file is packed with compress", id="Z"),
+            pytest.param(b"]\0\0\x80\0" + b"\xff" * 99, "users.csv: the file is an lzma file", id="lzma"),
+            pytest.param(b"\x89LZO\0\r\n\x1a\n", "users.csv: the file is an lzop file", id="lzo"),
+            pytest.param(b"$FL2@(#) IBM SPSS", "users.csv: the file is of SPSS, Stata or SAS", id="SPSS"),
+            pytest.param(b"<stata_dta><header>", "users.csv: the file is of SPSS, Stata or SAS", id="Stata"),
+            pytest.param(b"\0\1\0\0Standard ACE DB\0", "users.csv: the file is a database of Access", id="Access"),
+            pytest.param(b"\x89HDF\r\n\x1a\n\0\0", "users.csv: the file is an HDF5 file", id="HDF5"),
+            pytest.param(b"-----BEGIN PGP MESSAGE-----\n\nhQEMA\n", "users.csv: the file is encrypted", id="PGP"),
+            pytest.param(
+                b"PK\x03\x04..[Content_Types].xml..word/", "users.csv: the file is a document of Word", id="docx"
+            ),
+            pytest.param(b"\x00\x00\x10\xfe\xe3" * 99, "users.csv: the file is binary, or a text with", id="binary"),
+            pytest.param(SOUND.replace(b",", b"\x01"), "users.csv: the file is binary, or a text with", id="Hive"),
         ],
     )
     def test_one_clear_error(self, content: bytes, expected: str) -> None:
@@ -360,6 +383,32 @@ class TestText:
         assert spooled(quoted) == [user("u1", school="'West'")]
         single = b"'user_id','district','school'\n'u1','d1','O''Brien'\n"
         assert spooled(single) == [user("u1", school="O'Brien")]
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("blank", ["{0}{0}", " {0} {0}", '""{0}""{0}""', "   ", "{0}{0}{0}{0}"])
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+    def test_rows_of_empty_cells_alone_are_blank_as_spreadsheets_write_them(
+        self, blank: str, end: str, delimiter: str
+    ) -> None:
+        row = blank.format(delimiter)
+        lines = [delimiter.join(("user_id", *LEVELS)), row, delimiter.join(("u1", "d1", "s1")), row, row]
+        assert spooled(end.join(lines).encode()) == [user("u1")]
+
+    @pytest.mark.parametrize("content", ['session_id\n""\n', "session_id\n \n"])
+    def test_an_empty_cell_of_the_only_column_is_no_blank_row(self, content: str) -> None:
+        assert problems(content.encode(), schema=schema_for(ANALYSIS))[0].startswith('users.csv:2: column "session_id"')
+
+    def test_a_row_of_empty_cells_is_a_record_where_every_column_is_one(self) -> None:
+        found = spooled(b"id,note\n1,x\n,\n", schema=schema_for("next-years-type"))
+        assert found == [{"id": "1", "note": "x"}, {"id": "", "note": ""}]
+
+    def test_a_line_of_dashes_below_the_header_is_no_user(self) -> None:
+        """As sqlcmd writes it, which may leave one dash for a short column."""
+        for ruler in (b"-------,--------,------\n", b"--,-,-\n", b" -- ,  -,-\n"):
+            assert problems(HEADER + ruler + b"u1,d1,s1\n") == [
+                "users.csv:2: the row has dashes alone, as sqlcmd writes them: leave it out"
+            ]
+        assert spooled(HEADER + b"a--b,--,-\n-,-,-\n")[0] == user("a--b", "--", "-")
 
     def test_rows_are_counted_with_the_blank_ones_and_quoted_line_ends(self) -> None:
         content = b"\n" + HEADER + b'u1,"d\n1",s\n\n\n,d,s\n'
@@ -648,6 +697,34 @@ class TestColumns:
             'users.csv:1: it has no column "Nummer", which holds user_id among its 3'
         )
 
+    @pytest.mark.parametrize(
+        ("header", "given", "advice"),
+        [
+            ("Nummer,Kreis,Schule", {}, "name the columns in the first row, or say in input_columns which"),
+            ("Nummer,Kreis,Schule", {"user_id": "Number"}, "name them in input_columns"),
+            ("user_id,Kreis,Schule", {}, "name them in input_columns"),
+            ("user_id^district^school", {}, "that is read between them (comma, semicolon, tab, bar)"),
+            ("Nummer^Kreis^Schule", {"user_id": "Nummer"}, "that is read between them (comma, semicolon, tab, bar)"),
+        ],
+    )
+    def test_what_to_do_where_no_column_has_its_name(self, header: str, given: dict[str, str], advice: str) -> None:
+        (problem,) = problems(f"{header}\n1,2,3\n".encode(), schema=schema_for(SUMMARY, LEVELS, input_columns=given))
+        assert advice in problem
+
+    def test_a_parquet_file_has_no_first_row_to_name_columns_in(self, tmp_path: Path) -> None:
+        (problem,) = problems(parquet("SELECT 'u' AS student, 'd' AS lea", tmp_path))
+        assert problem.endswith("among its 2: say in input_columns which of its columns hold what")
+
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    def test_the_unicode_form_of_a_name_does_not_count(self, form: str, tmp_path: Path) -> None:
+        """Names that a person types and names that macOS writes look the same."""
+        composed, decomposed = unicodedata.normalize("NFC", "Schüler"), unicodedata.normalize("NFD", "Schüler")
+        for given, name in ((composed, decomposed), (decomposed, composed)):
+            schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": given.lower()})
+            table = parquet(f"SELECT 'u' AS \"{name}\", 'd' AS district, 's' AS school", tmp_path)
+            content = source(f"{name},district,school\nu,d,s\n".encode())
+            assert spooled(table if form == "parquet" else content, schema=schema) == [user("u", "d", "s")]
+
     def test_columns_are_for_tables(self) -> None:
         schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": "Nummer"})
         assert "leave it empty for NDJSON" in str(refusal(source(b"{}\n", "users.ndjson"), schema=schema))
@@ -676,6 +753,7 @@ class TestSessions:
     NO_LIST = (
         "{{}}", "{{ }}", "()", "[ ]", "[]", "{{NULL}}", "{{NULL,NULL}}", "[None]", "[null]", '[""]', "{{,}}",
         "{{NULL,{0}}}", "{{{0},NULL}}", "{0},{1},N/A", "N/A {0}", "[{0}, {1}, null]", "[{0}, None]", '["{0}", null]',
+        "{0}/{1}", "{0}+{1}", "{0}{1}", "{0}&{1}&{2}",
         "{0},x", "{0} {1} x", "{0}\n{1}x", '["{0},{1}"]', '["{{{0}}}"]', "[" * 100_000, "{{{0},x}}",
     )  # fmt: skip
 
