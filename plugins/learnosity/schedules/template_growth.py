@@ -107,10 +107,14 @@ def _repeats(tree: nodes.Template, given: Given) -> int:
     """
     repeats = max(1, _uses(tree, given))
     for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
-        if isinstance(each, nodes.With):
-            values = list(each.values)
-        else:
-            values = [each.node] if isinstance(each, nodes.Assign) else each.body
+        values: Sequence[nodes.Node] = ()
+        match each:
+            case nodes.Assign():
+                values = [each.node]
+            case nodes.AssignBlock():
+                values = each.body
+            case nodes.With():
+                values = each.values
         repeats *= max(1, sum(_uses(value, given) for value in values))
     return repeats
 
