@@ -89,7 +89,10 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     """
     # A published dataset whose publication time is not known may be the newest one. So it comes first and takes one of
     # the places of `keep_newest`, and `_by_rule` never removes it.
-    order = sorted(datasets, key=lambda each: -(each.published if each.published is not None else float("inf")))
+    # Stores tell whole seconds, and copying a bucket writes many manifests in one second. Of these, the newest is the
+    # one whose manifest says so. Without an order of them, the verdict would depend on the order of `datasets`.
+    order = sorted(datasets, key=lambda each: (each.published_at, each.dataset_id), reverse=True)
+    order.sort(key=lambda each: -(each.published if each.published is not None else float("inf")))
     published = [each for each in order if each.is_published]
     # If latest.json names none of the published datasets, the newest one is kept, so that consumers still find a
     # dataset.

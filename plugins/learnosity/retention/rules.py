@@ -145,17 +145,24 @@ def parse_rules(file: str, text: str) -> RetentionRules | Sequence[ScheduleProbl
         content = read_yaml(text)
     except YamlTextError as error:
         return [ScheduleProblem(file, error.line, ".".join(map(str, error.place)), error.what)]
+    given = _given(content.value)
     problems = [(place, "is there twice.") for place, _ in content.doubled]
-    problems += list(shape_problems(_VALIDATOR, content.value))
-    problems += [] if problems else list(_sense(content.value))
+    problems += list(shape_problems(_VALIDATOR, given))
+    problems += [] if problems else list(_sense(given))
     if problems:
         return [
             ScheduleProblem(file, line_of(content.lines, at), ".".join(map(str, at)), what) for at, what in problems
         ]
-    given = content.value
     abandoned = float(given.get("abandoned_days", ABANDONED_DAYS))
     rules = [Rule(**_whole(each), abandoned_days=abandoned) for each in given["rules"]]
     return RetentionRules(rules, given.get("schedule"), given.get("timezone", "UTC"), given.get("dry_run", True))
+
+
+def _given(value: Any) -> Any:
+    """The values of the file without those that are null, which mean the default, as in schedule files."""
+    if isinstance(value, list):
+        return [_given(each) for each in value]
+    return {key: _given(each) for key, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 
 def _whole(rule: Mapping[str, Any]) -> dict[str, Any]:

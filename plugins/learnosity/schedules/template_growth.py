@@ -108,12 +108,13 @@ def _repeats(tree: nodes.Template, given: Given) -> int:
     repeats = max(1, _uses(tree, given))
     for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
         values: Sequence[nodes.Node] = ()
-        if isinstance(each, nodes.With):
-            values = each.values
-        elif isinstance(each, nodes.Assign):
-            values = [each.node]
-        elif isinstance(each, nodes.AssignBlock):
-            values = each.body
+        match each:
+            case nodes.Assign():
+                values = [each.node]
+            case nodes.AssignBlock():
+                values = each.body
+            case nodes.With():
+                values = each.values
         repeats *= max(1, sum(_uses(value, given) for value in values))
     return repeats
 

@@ -32,7 +32,13 @@ def layout_of(number: int, dataset_type: str = TYPE) -> DatasetLayout:
     return DatasetLayout(dataset_type, str(UUID(int=number)))
 
 
-def publish(store: MemoryStore, layout: DatasetLayout, age_days: float, files: int = 3) -> Manifest:
+def publish(
+    store: MemoryStore,
+    layout: DatasetLayout,
+    age_days: float,
+    files: int = 3,
+    published_at: str = "2026-01-01T00:00:00+00:00",
+) -> Manifest:
     """A published dataset, of so many days ago."""
     bodies = {f"groups/{number}.json": f"{layout.dataset_id} {number}".encode() for number in range(files)}
     entries = [
@@ -48,7 +54,7 @@ def publish(store: MemoryStore, layout: DatasetLayout, age_days: float, files: i
         file_count=files,
         total_bytes=sum(entry.bytes for entry in entries),
         files_sha256=sha256_hex(listing),
-        published_at="2026-01-01T00:00:00+00:00",
+        published_at=published_at,
         run=RunInfo("dag", "run", None),
     )
     for path, body in bodies.items():

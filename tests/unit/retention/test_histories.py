@@ -142,6 +142,29 @@ def test_what_must_stay_stays_and_the_rest_goes_wherever_the_worker_dies(
 
 
 @given(
+    days=st.lists(st.integers(1, 3), min_size=1, max_size=6),
+    latest=st.one_of(st.none(), st.integers(0, 5)),
+    keep_newest=st.integers(1, 4),
+)
+def test_of_datasets_of_one_second_the_newest_by_their_manifests_stay(
+    days: list[int], latest: int | None, keep_newest: int
+) -> None:
+    """A bucket was copied: the store has one time for all of its objects."""
+    store = MemoryStore()
+    for number, day in enumerate(days):
+        publish(store, layout_of(number), 5, published_at=f"2026-01-0{day}T00:00:00+00:00")
+    named = latest if latest is not None and latest < len(days) else None
+    if named is not None:
+        store.objects[layout_of(0).latest] = store.objects[layout_of(named).manifest]
+    work = sweep()
+    finish(work.apply(store, Rule(TYPE, keep_newest=keep_newest)))
+    newest = sorted(range(len(days)), key=lambda number: (days[number], number), reverse=True)[:keep_newest]
+    left = {number for number in range(len(days)) if layout_of(number).manifest in store.objects}
+    assert left == {*newest, *([] if named is None else [named])}
+    assert work.report.problems == []
+
+
+@given(
     cases=st.lists(CASES, max_size=5, unique_by=lambda case: case.age),
     latest=st.one_of(st.none(), st.integers(0, 4)),
     rule=RULES,

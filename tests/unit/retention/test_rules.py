@@ -70,6 +70,25 @@ def test_a_whole_number_may_be_written_as_a_decimal() -> None:
     assert isinstance(found.rules[0].keep_newest, int)
 
 
+def test_null_means_the_default_as_in_schedule_files() -> None:
+    plain = parse_rules("retention.yaml", "rules:\n  - {dataset_type: a, keep_days: 3}")
+    nulls = "schedule:\ntimezone: null\ndry_run: ~\nabandoned_days:\nrules:\n  - dataset_type: a\n    keep_days: 3\n"
+    found = parse_rules("retention.yaml", nulls + "    keep_newest:\n    destination_uri: null\n")
+    assert isinstance(found, RetentionRules)
+    assert found == plain
+
+
+@pytest.mark.parametrize("text", ["rules:", "rules: [null]", "rules:\n  - dataset_type:\n    keep_days: 1", "unknown:"])
+def test_null_is_no_rule(text: str) -> None:
+    assert not isinstance(parse_rules("retention.yaml", text), RetentionRules)
+
+
+def test_a_rule_of_nulls_keeps_nothing_and_is_refused() -> None:
+    found = parse_rules("retention.yaml", "rules:\n  - dataset_type: a\n    keep_days:\n    keep_newest:\n")
+    assert not isinstance(found, RetentionRules)
+    assert "says neither keep_newest nor keep_days" in str(found[0])
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
