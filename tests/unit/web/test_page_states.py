@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 import pytest
@@ -388,3 +389,11 @@ def test_the_page_of_several_datasets_says_in_which_task_the_run_failed(site: Si
     ended = Progress("Failed in b.wait_for_job", False, None, None, (trouble,), (), None, True)
     site.run = replace(site.run, state="failed", progress=ended)
     assert "2 of 2 published. Failed in b.wait_for_job. Choose one." in words(site.get().text)
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_files_are_found_however_their_accents_are_written(site: Site, written: Any, typed: Any) -> None:
+    path = f"groups/{normalize(written, 'lycée')}/group.json"
+    site.publish({"groups/group.json": b"{}", path: b"{}"})
+    assert "1 of 2 files" in words(site.get("/files", q=normalize(typed, "LYCÉE")).text)
