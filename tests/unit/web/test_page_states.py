@@ -353,6 +353,20 @@ def test_an_analysis_without_json_has_its_questions_all_the_same(site: Site, kin
     assert "Read it with" not in use.text
 
 
+@pytest.mark.parametrize(("questions", "parts"), [(4, True), (2, False), (None, False)])
+def test_an_analysis_in_parts_says_that_a_file_has_only_a_part(
+    site: Site, questions: int | None, parts: bool
+) -> None:
+    rows = [{"item_reference": f"i{number}", "p_value": 0.5} for number in range(4)]
+    files = {"part-0.json": msgspec.json.encode(rows[:2]), "part-1.json": msgspec.json.encode(rows[2:])}
+    site.publish(files, ANALYSIS, returned=Returned(questions=questions))
+    assert ("Shown are 2 of the 4 questions of this dataset" in words(site.get().text)) is parts
+    use = words(site.get("/use").text)
+    assert ("Read it with" in use) is not parts
+    assert ("The questions are in several files" in use) is parts
+    assert "Shown are" not in words(site.get(group="part-1").text)
+
+
 def test_groups_without_json_are_drilled_into(site: Site) -> None:
     site.publish(
         {
