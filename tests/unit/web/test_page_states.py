@@ -396,6 +396,15 @@ def test_a_run_that_failed_without_a_failed_task_says_why_beside_its_datasets(si
     assert datasets == 1 or "Failed" in page
 
 
+@pytest.mark.parametrize("going", [True, False])
+@pytest.mark.parametrize("tab", ["", "/files"])
+def test_a_dataset_of_a_run_that_was_cleared_says_that_the_run_goes_on(site: Site, tab: str, going: bool) -> None:
+    site.publish(GROUPS)
+    now = Progress("Landing the result files", going, None, None, (), (), None, True)
+    site.run = replace(site.run, state="running" if going else "success", progress=now)
+    assert ("The run of this page goes on: Landing the result files." in words(site.get(tab).text)) is going
+
+
 def test_the_page_of_several_datasets_says_in_which_task_the_run_failed(site: Site) -> None:
     for number, dataset_id in enumerate((DATASET_ID, OTHER_ID)):
         site.publish(GROUPS, dataset_id=dataset_id, map_index=number)
