@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param, get_current_context, task
 
 from learnosity.run_config import UUID_PATTERN
 
@@ -44,12 +44,14 @@ with DAG(
 
         from learnosity.hooks import LearnosityHook
         from learnosity.probe import lines
+        from learnosity.task_report import report_failures
 
         found = []
-        async with LearnosityHook(params["learnosity_conn_id"]).client(attempts=2) as client:
-            async for line in lines(client, params["dataset_type"], params["dataset_id"]):
-                logging.getLogger(__name__).info("%s", line)
-                found.append(line)
+        with report_failures(get_current_context()):  # the tab of the run says why it failed
+            async with LearnosityHook(params["learnosity_conn_id"]).client(attempts=2) as client:
+                async for line in lines(client, params["dataset_type"], params["dataset_id"]):
+                    logging.getLogger(__name__).info("%s", line)
+                    found.append(line)
         return "\n".join(found)
 
     report()

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AssetAny, Param, task
+from airflow.sdk import DAG, AssetAny, Param, get_current_context, task
 
 from learnosity.assets import KNOWN_DATASETS
 from learnosity.dataset_tasks import RETRY_ARGS
@@ -60,14 +60,7 @@ with DAG(
         from learnosity.connections import open_store
         from learnosity.dataset.parquet import beside, to_parquet
         from learnosity.errors import PermanentError
-
-        if not triggering_asset_events:
-            if dag_run.run_type == "asset_triggered":
-                raise PermanentError(
-                    "Airflow started this run for an asset event, but names no event: two were added at the same "
-                    "moment. Compare the published datasets with the Parquet files, and make the missing event by hand."
-                )
-            raise AirflowSkipException("No asset event started this run, so there is nothing to convert.")
+        from learnosity.task_report import report_failures
 
         async def converted(event: Any) -> list[dict[str, Any]]:
             destination = await destination_of(event, params["destination_uri"])
@@ -77,6 +70,15 @@ with DAG(
             tell_lineage(ti.task, dataset, target)
             return [asdict(file) for file in written]
 
-        return [file for files in await for_each_announced(triggering_asset_events, converted) for file in files]
+        with report_failures(get_current_context()):  # the tab of the run says why it failed
+            if not triggering_asset_events:
+                if dag_run.run_type == "asset_triggered":
+                    raise PermanentError(
+                        "Airflow started this run for an asset event, but names no event: two were added at the same "
+                        "moment. Compare the published datasets with the Parquet files, and make the missing event by "
+                        "hand."
+                    )
+                raise AirflowSkipException("No asset event started this run, so there is nothing to convert.")
+            return [file for files in await for_each_announced(triggering_asset_events, converted) for file in files]
 
     convert()

@@ -21,6 +21,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Param
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.execution_time.context import set_current_context
 from markdown_it import MarkdownIt
 
 from learnosity.errors import LearnosityError
@@ -29,6 +30,7 @@ from learnosity.params import dataset_params
 from learnosity.schedules.files import read_folder
 from learnosity.schedules.keys import SHIPPED
 from learnosity.sensors import LearnosityJobSensor
+from learnosity.task_report import FAILURE_KEY
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 PARAMS: dict[str, Any] = {
@@ -336,3 +338,36 @@ def test_parsing_touches_no_variable_no_connection_and_no_network(tmp_path: Path
         [sys.executable, "-c", PARSE, str(folder)], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "values", "says"),
+    [
+        (
+            "learnosity_to_parquet",
+            {"params": {}, "triggering_asset_events": {}, "dag_run": SimpleNamespace(run_type="asset_triggered")},
+            "names no event",
+        ),
+        (
+            "learnosity_probe",
+            {"params": {"learnosity_conn_id": "missing", "dataset_type": None, "dataset_id": None}},
+            "The connection 'missing' does not exist.",
+        ),
+    ],
+)
+async def test_the_other_dags_tell_the_tab_of_their_run_why_they_failed(
+    dag_bag: DagBag, monkeypatch: pytest.MonkeyPatch, dag_id: str, values: dict[str, Any], says: str
+) -> None:
+    async def find(conn_id: str) -> None:
+        return None
+
+    monkeypatch.setattr("learnosity.hooks.afind_connection", find)
+    task: Any = dag_bag.dags[dag_id].tasks[0]
+    told: dict[str, Any] = {}
+    context: Any = {
+        "ti": SimpleNamespace(task_id=task.task_id),
+        "task_state_store": SimpleNamespace(set=told.__setitem__),
+    }
+    with set_current_context(context), pytest.raises(LearnosityError):
+        await task.python_callable(**values)
+    assert says in told[FAILURE_KEY]["message"]

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
+from unicodedata import normalize
 
 import msgspec
 
@@ -86,7 +88,9 @@ def encode_names(names: Iterable[Name]) -> Iterator[bytes]:
 
 
 def search_names(content: bytes, words: str, most: int = MOST_HITS, places: Sequence[str] = ()) -> Hits:
-    """Find names in an index. Upper and lower case are the same. Lines that are not understood are passed over.
+    """Find names in an index. Upper and lower case are the same, and so are a letter with an accent and the two apart.
+
+    Lines that are not understood are passed over.
 
     :param words: all together are the name or a part of it; or each of them is in the name, or in the place of its
         file, and at least one in the name. A part has at least `SHORTEST` characters; a single one is a whole word.
@@ -98,11 +102,10 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS, places: Sequ
         return Hits((), more=False)
     found: dict[int, bytes] = {}  # the lines that were found; each key is the position of the line's first byte
     more = False
-    text = _written(wanted)
     # The searches run one after the other: for names that equal the words, for names that begin with the words, and for
     # names that contain the words. So the best hits come first, and the limit `most` leaves out only weaker hits.
     ways = [(b"\t", b"\t"), (b"\t", b""), (b"", b"")] if len(words.strip()) >= SHORTEST else [(b"\t", b"\t")]
-    searches = [_lines(content, before, text, after) for before, after in ways]
+    searches = [_lines(content, before, _written(form), after) for before, after in ways for form in forms(wanted)]
     if len(each := list(dict.fromkeys(wanted.split()))) > 1:
         searches.append(_of_words(content, each, places))
     for search in searches:
@@ -122,11 +125,12 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
     folded = [place.casefold() for place in places]
     above = {word: {file for file, place in enumerate(folded) if _has(place, word)} for word in words}
     # The rarest word is looked up first, because the fewest lines have it, and at most `_TRIES` lines are checked.
-    anchors = sorted(words[:_ANCHORS], key=lambda word: content.count(_written(word)))
+    spelt = {word: [_written(form) for form in forms(word)] for word in words[:_ANCHORS]}
+    anchors = sorted(spelt, key=lambda word: sum(map(content.count, spelt[word])))
     tries = 0
     for anchor in anchors:
         ends = b"\t" if len(anchor) < SHORTEST else b""
-        for begin, line in _lines(content, ends, _written(anchor), ends):
+        for begin, line in chain.from_iterable(_lines(content, ends, form, ends) for form in spelt[anchor]):
             tries += 1
             if line is None or tries > _TRIES:
                 yield -1, None
@@ -143,7 +147,12 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
 
 def _has(text: str, word: str) -> bool:
     """Whether a text has a word. One character must stand alone, because nearly every name has it somewhere."""
-    return word in text and (len(word) >= SHORTEST or word in text.split())
+    return any(form in text and (len(word) >= SHORTEST or form in text.split()) for form in forms(word))
+
+
+def forms(text: str) -> list[str]:
+    """A text as it is, and with its accents in both ways of Unicode. Rosters and file names may have either."""
+    return [text] if text.isascii() else list(dict.fromkeys([text, normalize("NFC", text), normalize("NFD", text)]))
 
 
 def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterator[tuple[int, bytes | None]]:

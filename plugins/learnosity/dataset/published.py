@@ -25,6 +25,7 @@ from learnosity.dataset.manifest import (
     decode_files,
     decode_manifest,
 )
+from learnosity.dataset.names_tsv import forms
 from learnosity.dataset.nested_rows import unfolded
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.tables import Document, read_document
@@ -110,11 +111,11 @@ class PublishedDataset:
 
     def search(self, query: str) -> Sequence[FileEntry]:
         """Files whose path contains every word of the query, in upper or lower case. "" finds all files."""
-        words = set(query.casefold().split())
+        words = [forms(word) for word in set(query.casefold().split())]
         if not words:
             return list(self.files.values())
         paths = ((file, file.path.casefold()) for file in self.files.values())
-        return [file for file, path in paths if all(word in path for word in words)]
+        return [file for file, path in paths if all(any(form in path for form in word) for word in words)]
 
     def entry(self, path: str) -> FileEntry | None:
         """The entry of a listed file; None for anything else."""

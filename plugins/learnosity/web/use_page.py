@@ -133,6 +133,9 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
     root = None if shown.dataset.not_listed else shown.dataset.group_file(())
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
+    in_parts = document is not None and _has_only_a_part(shown.dataset, document)
+    if in_parts:
+        rows = None
     if rows is not None:
         read = [each for each in shown.dataset.files.values() if rows.reads(each.path)]
         encodings = frozenset(compression(each.content_encoding) for each in read)
@@ -153,6 +156,7 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
         looked=looked is not None,
         old=[each.uri.rpartition("/")[2] for each in found if each.old],
         snippets=code,
+        in_parts=in_parts and not parquet,
     )
 
 
@@ -219,6 +223,13 @@ def _is_older(file: ObjectInfo, manifest: ObjectInfo | None, published: datetime
     """
     known = manifest.modified if manifest else None
     return file.modified is not None and known is not None and file.modified < min(known, published.timestamp())
+
+
+def _has_only_a_part(dataset: PublishedDataset, document: Document) -> bool:
+    """Whether a file has only some of the questions of an analysis, as its manifest counts them."""
+    table, returned = document.first(Kind.ITEMS), dataset.manifest.returned
+    counted = returned.questions if returned else None
+    return table is not None and not document.cut and counted is not None and counted > len(table.rows)
 
 
 def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document | None) -> Rows | None:

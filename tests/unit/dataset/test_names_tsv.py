@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +46,16 @@ def test_the_name_itself_comes_first_then_its_begin_then_any_part() -> None:
 )
 def test_names_are_found_whatever_letters_they_have(name: str, words: str) -> None:
     assert found(index("another", name, "last"), words) == [name]
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+@pytest.mark.parametrize("words", ["josé núñez", "JOSÉ", "osé n", "núñez josé", "josé lycée"])
+def test_accents_are_found_in_both_ways_of_unicode(written: Any, typed: Any, words: str) -> None:
+    name, place = (normalize(written, text) for text in ("José Núñez", "Lycée"))
+    content = b"".join(encode_names([Name(NameKind.USER, each, 0, 0) for each in ("another", name)]))
+    hits = search_names(content, normalize(typed, words), places=[place]).names
+    assert [each.name for each in hits] == [name]
 
 
 def test_a_hit_says_where_it_is() -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 import pytest
@@ -410,6 +411,20 @@ def test_an_analysis_without_json_has_its_questions_all_the_same(site: Site, kin
     assert "Read it with" not in use.text
 
 
+@pytest.mark.parametrize(("questions", "parts"), [(4, True), (2, False), (None, False)])
+def test_an_analysis_in_parts_says_that_a_file_has_only_a_part(
+    site: Site, questions: int | None, parts: bool
+) -> None:
+    rows = [{"item_reference": f"i{number}", "p_value": 0.5} for number in range(4)]
+    files = {"part-0.json": msgspec.json.encode(rows[:2]), "part-1.json": msgspec.json.encode(rows[2:])}
+    site.publish(files, ANALYSIS, returned=Returned(questions=questions))
+    assert ("Shown are 2 of the 4 questions of this dataset" in words(site.get().text)) is parts
+    use = words(site.get("/use").text)
+    assert ("Read it with" in use) is not parts
+    assert ("The questions are in several files" in use) is parts
+    assert "Shown are" not in words(site.get(group="part-1").text)
+
+
 def test_groups_without_json_are_drilled_into(site: Site) -> None:
     site.publish(
         {
@@ -439,6 +454,15 @@ def test_a_run_that_failed_without_a_failed_task_says_why_beside_its_datasets(si
     assert datasets == 1 or "Failed" in page
 
 
+@pytest.mark.parametrize("going", [True, False])
+@pytest.mark.parametrize("tab", ["", "/files"])
+def test_a_dataset_of_a_run_that_was_cleared_says_that_the_run_goes_on(site: Site, tab: str, going: bool) -> None:
+    site.publish(GROUPS)
+    now = Progress("Landing the result files", going, None, None, (), (), None, True)
+    site.run = replace(site.run, state="running" if going else "success", progress=now)
+    assert ("The run of this page goes on: Landing the result files." in words(site.get(tab).text)) is going
+
+
 def test_the_page_of_several_datasets_says_in_which_task_the_run_failed(site: Site) -> None:
     for number, dataset_id in enumerate((DATASET_ID, OTHER_ID)):
         site.publish(GROUPS, dataset_id=dataset_id, map_index=number)
@@ -446,3 +470,11 @@ def test_the_page_of_several_datasets_says_in_which_task_the_run_failed(site: Si
     ended = Progress("Failed in b.wait_for_job", False, None, None, (trouble,), (), None, True)
     site.run = replace(site.run, state="failed", progress=ended)
     assert "2 of 2 published. Failed in b.wait_for_job. Choose one." in words(site.get().text)
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_files_are_found_however_their_accents_are_written(site: Site, written: Any, typed: Any) -> None:
+    path = f"groups/{normalize(written, 'lycée')}/group.json"
+    site.publish({"groups/group.json": b"{}", path: b"{}"})
+    assert "1 of 2 files" in words(site.get("/files", q=normalize(typed, "LYCÉE")).text)
