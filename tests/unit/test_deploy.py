@@ -134,6 +134,24 @@ def test_the_api_server_reads_logs_of_tasks_that_run() -> None:
     assert "kubectl apply --filename deploy/network-policy.yaml" in TEXT
 
 
+def test_the_commands_do_what_init_does_in_the_compose_stack() -> None:
+    once = (REPOSITORY / "compose" / "init.sh").read_text()
+    told = "\n".join(line for line in TEXT.splitlines() if line.startswith("#   kubectl exec"))
+    for command in (
+        "airflow roles add-perms Viewer User --action can_read --resource Plugins",
+        "airflow pools set learnosity_api",
+    ):
+        assert command in once
+        assert command in told
+    assert "airflow users create --role Admin" in told, "admin.py"
+
+
+def test_a_chart_is_installed_from_a_repository_that_was_added() -> None:
+    (added,) = re.findall(r"^#   helm repo add (\S+) https://", TEXT, re.MULTILINE)
+    assert re.findall(r"^#   helm install \S+ (\S+)/airflow ", TEXT, re.MULTILINE) == [added]
+    assert TEXT.index("helm repo add") < TEXT.index("helm install")
+
+
 def test_every_secret_that_is_named_is_made_by_a_command() -> None:
     names = {
         *(VALUES[each] for each in ("fernetKeySecretName", "jwtSecretName", "apiSecretKeySecretName")),
