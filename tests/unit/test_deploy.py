@@ -188,3 +188,13 @@ def test_nginx_gets_the_values_of_this_machine_in_the_lines_that_are_to_be_chang
     text = configuration(tmp_path, port=8443, upstream="127.0.0.1:9999", tls=make_certificate(tmp_path))
     assert "listen 127.0.0.1:8443 ssl;" in text
     assert not [line for line in text.splitlines() if "example.com" in line and not line.lstrip().startswith("#")]
+
+
+@pytest.mark.parametrize("path", ["/airflow", "/b", "/tools/airflow2"])
+def test_another_path_takes_the_place_of_this_one_in_all_lines(path: str) -> None:
+    """With the replacement of an editor, nothing else may change: `http://airflow` has the path in it, too."""
+    text = (REPOSITORY / "deploy" / "nginx.conf").read_text().partition("\nworker_processes")[2]
+    changed = text.replace("/airflow", path)
+    assert re.findall(r"location (?:= )?(\S+) ", changed) == ["/", f"{path}/execution/", f"{path}/"]
+    (upstream,) = re.findall(r"upstream (\S+) ", changed)
+    assert re.findall(r"proxy_pass (\S+);", changed) == [f"http://{upstream}"]
