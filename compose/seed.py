@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 import obstore
 from obstore.store import S3Store
 
 from simulator.population import records
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 KEY = "input/users.ndjson"
 
@@ -19,13 +23,15 @@ def landing_store(prefix: str | None = None) -> S3Store:
 
     :param prefix: everything happens below this
     """
+    keys: S3Config = {}
+    if key := os.environ["S3_LANDING_ACCESS_KEY"]:  # else the client finds the identity of the machine
+        keys = {"access_key_id": key, "secret_access_key": os.environ["S3_LANDING_SECRET_KEY"]}
     return S3Store(
         os.environ["S3_LANDING_BUCKET"],
         prefix=prefix,
+        config=keys,
         endpoint=os.environ["S3_ENDPOINT"] or None,
         region=os.environ["S3_REGION"],
-        access_key_id=os.environ["S3_LANDING_ACCESS_KEY"],
-        secret_access_key=os.environ["S3_LANDING_SECRET_KEY"],
         client_options={"allow_http": True},
     )
 

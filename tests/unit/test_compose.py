@@ -34,6 +34,7 @@ from compose.admin import main as admin_main
 from compose.connections import wanted
 from compose.env import IN_ADDRESSES, TEMPLATE, main, new_fernet_key, problems, render, settings
 from compose.file import interpolate, read_services
+from compose.seed import landing_store
 from learnosity.api.config import build_config
 from learnosity.egress import Egress
 
@@ -392,6 +393,18 @@ def test_without_keys_the_machines_own_identity_is_used_and_without_an_address_a
     made = wanted(environment_of_init(demo=True) | empty | {"S3_LANDING_ROLE_ARN": role})["connections"]
     assert made["aws_landing"] == {"conn_type": "aws", "extra": {"region_name": "us-east-1", "role_arn": role}}
     assert made["aws_airflow"]["login"]
+
+
+@pytest.mark.parametrize("keys", [("", ""), ("key", "secret")])
+def test_the_input_of_the_demo_is_written_with_the_keys_or_with_the_machines_identity(
+    keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = values(render(TEMPLATE.read_text(), demo=True)) | {"S3_ENDPOINT": "https://s3.example.com"}
+    given |= dict(zip(("S3_LANDING_ACCESS_KEY", "S3_LANDING_SECRET_KEY"), keys, strict=True))
+    for name, value in read_services(REPOSITORY, given)["demo-input"].environment.items():
+        monkeypatch.setenv(name, value)
+    used = {value for name, value in landing_store().config.items() if "access_key" in name}
+    assert used == ({"key", "secret"} if keys[0] else set())
 
 
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60)

@@ -134,6 +134,24 @@ def test_the_api_server_reads_logs_of_tasks_that_run() -> None:
     assert "kubectl apply --filename deploy/network-policy.yaml" in TEXT
 
 
+def test_the_commands_do_what_init_does_in_the_compose_stack() -> None:
+    once = (REPOSITORY / "compose" / "init.sh").read_text()
+    told = "\n".join(line for line in TEXT.splitlines() if line.startswith("#   kubectl exec"))
+    for command in (
+        "airflow roles add-perms Viewer User --action can_read --resource Plugins",
+        "airflow pools set learnosity_api",
+    ):
+        assert command in once
+        assert command in told
+    assert "airflow users create --role Admin" in told, "admin.py"
+
+
+def test_a_chart_is_installed_from_a_repository_that_was_added() -> None:
+    (added,) = re.findall(r"^#   helm repo add (\S+) https://", TEXT, re.MULTILINE)
+    assert re.findall(r"^#   helm install \S+ (\S+)/airflow ", TEXT, re.MULTILINE) == [added]
+    assert TEXT.index("helm repo add") < TEXT.index("helm install")
+
+
 def test_every_secret_that_is_named_is_made_by_a_command() -> None:
     names = {
         *(VALUES[each] for each in ("fernetKeySecretName", "jwtSecretName", "apiSecretKeySecretName")),
@@ -170,3 +188,13 @@ def test_nginx_gets_the_values_of_this_machine_in_the_lines_that_are_to_be_chang
     text = configuration(tmp_path, port=8443, upstream="127.0.0.1:9999", tls=make_certificate(tmp_path))
     assert "listen 127.0.0.1:8443 ssl;" in text
     assert not [line for line in text.splitlines() if "example.com" in line and not line.lstrip().startswith("#")]
+
+
+@pytest.mark.parametrize("path", ["/airflow", "/b", "/tools/airflow2"])
+def test_another_path_takes_the_place_of_this_one_in_all_lines(path: str) -> None:
+    """With the replacement of an editor, nothing else may change: `http://airflow` has the path in it, too."""
+    text = (REPOSITORY / "deploy" / "nginx.conf").read_text().partition("\nworker_processes")[2]
+    changed = text.replace("/airflow", path)
+    assert re.findall(r"location (?:= )?(\S+) ", changed) == ["/", f"{path}/execution/", f"{path}/"]
+    (upstream,) = re.findall(r"upstream (\S+) ", changed)
+    assert re.findall(r"proxy_pass (\S+);", changed) == [f"http://{upstream}"]

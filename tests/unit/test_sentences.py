@@ -12,11 +12,15 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pendulum
+import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.configuration import conf
+from airflow.serialization.serialized_objects import DagSerialization
 from packaging.specifiers import SpecifierSet
 
 from compose.proof.deployment import IMAGES
+from learnosity.dags import scheduled_dags
 from learnosity.plugin import LearnosityPlugin
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -181,3 +185,20 @@ def test_nothing_but_landing_and_the_dag_for_it_removes_objects() -> None:
     own = (f"{package}/landing/", f"{package}/retention/", f"{package}/storage/", f"{package}/dataset/removal_marks.py")
     assert f"{package}/retention/remove.py" in removing
     assert sorted(each for each in removing if not each.startswith(own)) == []
+
+
+@pytest.mark.parametrize(("schedule", "runs", "last_day"), [("0 4 * * *", 365, 31), ("@daily", 366, 1)])
+def test_a_backfill_of_a_year_ends_with_the_interval_that_begins_last(
+    schedule: str, runs: int, last_day: int, tmp_path: Path
+) -> None:
+    assert "in UTC (`@daily`) has a 366th" in text("docs/operations.md").replace("\nmidnight ", " ")
+    (tmp_path / "a.yaml").write_text(
+        f"name: a\nschedule: '{schedule}'\nparams: {{dataset_type: ibk-analysis-by-question}}\n"
+    )
+    (dag,) = scheduled_dags(tmp_path).values()
+    dates = [pendulum.datetime(2025, 8, 1), pendulum.datetime(2026, 8, 1)]
+    serialized = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    intervals = [each.data_interval for each in serialized.iter_dagrun_infos_between(*dates)]
+    assert len(intervals) == runs
+    assert intervals[-1] is not None
+    assert intervals[-1].start.day == last_day
