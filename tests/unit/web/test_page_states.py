@@ -412,9 +412,7 @@ def test_an_analysis_without_json_has_its_questions_all_the_same(site: Site, kin
 
 
 @pytest.mark.parametrize(("questions", "parts"), [(4, True), (2, False), (None, False)])
-def test_an_analysis_in_parts_says_that_a_file_has_only_a_part(
-    site: Site, questions: int | None, parts: bool
-) -> None:
+def test_an_analysis_in_parts_says_that_a_file_has_only_a_part(site: Site, questions: int | None, parts: bool) -> None:
     rows = [{"item_reference": f"i{number}", "p_value": 0.5} for number in range(4)]
     files = {"part-0.json": msgspec.json.encode(rows[:2]), "part-1.json": msgspec.json.encode(rows[2:])}
     site.publish(files, ANALYSIS, returned=Returned(questions=questions))
