@@ -207,7 +207,7 @@ def test_every_page_looks_up_for_the_team_of_its_run(
     layout = DatasetLayout("activity-summary-by-group", "id-1")
     publication = Publication(layout, "s3://a@b/d/manifest.json", "s3://a@b/d", "store")
     run = Run("dag", "run", "success", {}, None, None, (), team=team)
-    dataset: Any = SimpleNamespace(group_file=lambda group: None)
+    dataset: Any = SimpleNamespace(group_file=lambda group: None, not_listed="")
     with pytest.raises(LookupError):
         asyncio.run(page(Shown(run, publication, dataset, "", ())))
     assert looked_up == [team is not None]
