@@ -5,7 +5,7 @@ ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.13
 ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48
 
 FROM ${AIRFLOW_IMAGE} AS airflow
-# The index that pip asks instead of the public one: --build-arg PIP_INDEX_URL=...
+# The index that pip asks instead of the public one: --build-arg PIP_INDEX_URL=... A login in it stays in the image's history.
 ARG PIP_INDEX_URL
 COPY --chown=airflow:0 locks/image.txt /opt/airflow/install/lock.txt
 RUN pip install --no-cache-dir --quiet --disable-pip-version-check \
