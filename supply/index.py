@@ -86,7 +86,7 @@ def fetch(name: str, index: str) -> Any:
     :raises NotAskedError: there is none, or it is not JSON.
     """
     try:
-        request = _request(f"{index}/{name}/")
+        request = _request(f"{index.rstrip('/')}/{name}/")
     except ValueError:
         raise NotAskedError(f"{name}: the index is no address, such as {DEFAULT_INDEX}.") from None
     why = ""

@@ -168,7 +168,7 @@ def test_a_package_may_be_named_in_any_spelling(replies: Replies, tmp_path: Path
     answers["py-yaml"] = (200, json.dumps({"files": [file("6.0") | {"filename": "py_yaml-6.0.tar.gz"}]}).encode())
     lock = tmp_path / "lock.txt"
     lock.write_text("py-yaml==6.0\nmsgspec==1.2.0\n")
-    assert main(["--lock", str(lock), "ages", "--index", index, "Py_YAML"]) == 0
+    assert main(["--lock", str(lock), "ages", "--index", f"{index}/", "Py_YAML"]) == 0
     assert main(["--lock", str(lock), "ages", "--index", index, "yaml"]) == 1
     assert asked == ["/simple/py-yaml/ None"]
 

@@ -337,7 +337,7 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         (
             "component/inputs/test_find.py::test_input_keeps_its_identity_until_a_name_a_size_or_the_content_changes",
             "component/creation/test_create.py::test_other_input_makes_a_fresh_dataset",
-            "docs/reliability.md: | input files | their names, sizes and entity tags | a fresh dataset |",
+            "docs/reliability.md: | input files | their names, sizes and entity tags; of local files",
         ),
     ),
     "D4": (

@@ -88,6 +88,13 @@ def test_every_container_is_confined(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OF_AIRFLOW)
+def test_airflow_runs_as_the_user_of_the_image_whatever_env_says(name: str) -> None:
+    """`AIRFLOW_UID` is a setting of Airflow's own Compose file. Another user has no name here, and no spool."""
+    assert SERVICES[name]["user"] == "50000:0"
+    assert "useradd --uid 50000 " in (REPOSITORY / "compose" / "standins" / "airflow.Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("name", OF_AIRFLOW)
 def test_the_spool_of_a_container_is_a_volume_without_a_name(name: str) -> None:
     """It has the temporary folder in it, and is shared with nobody: logs of one task in two containers would mix."""
     assert SERVICES[name]["volumes"] == ["/opt/airflow/spool"]
@@ -179,10 +186,7 @@ PUBLIC = {
     *(f"LEARNOSITY_{each}_IMAGE" for each in ("AIRFLOW", "S3", "DEMO")),
     *(f"LEARNOSITY_{each}" for each in ("DOMAIN", "VERSION", "ORGANISATION_ID", "REPORTS_URL", "ALLOW_HTTP")),
     *("LEARNOSITY_API_SLOTS", "LEARNOSITY_ENV_FILE"),
-    *(
-        f"AIRFLOW_{each}"
-        for each in ("ADDRESS", "ADMIN_USER", "HEARTBEAT_TIMEOUT", "PARALLELISM", "PATH", "PORT", "UID")
-    ),
+    *(f"AIRFLOW_{each}" for each in ("ADDRESS", "ADMIN_USER", "HEARTBEAT_TIMEOUT", "PARALLELISM", "PATH", "PORT")),
     *(f"AIRFLOW_{each}" for each in ("QUEUED_TIMEOUT", "START_PERIOD", "STATSD_ON", "WORKER_CONCURRENCY")),
     *("AIRFLOW_XCOM_THRESHOLD", "NO_PROXY", "S3_ENDPOINT", "S3_REGION"),
     *(f"S3_{name}_{kind}" for name in ("LANDING", "AIRFLOW") for kind in ("BUCKET", "ROLE_ARN")),

@@ -33,7 +33,8 @@ async def check_host(config: ApiConfig, conn_id: str) -> None:
             await asyncio.sleep(wait)
     raise ConnectionConfigError(
         f"The host {host!r} of the connection {conn_id} does not exist: no name server knows it. Correct the host of "
-        "the connection; empty means https://data.learnosity.com."
+        "the connection; empty means https://data.learnosity.com. Where only a proxy knows the names of the internet, "
+        "name it in the extra `proxy` or in HTTPS_PROXY (docs/network.md)."
     )
 
 
