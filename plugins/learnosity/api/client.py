@@ -41,6 +41,8 @@ JOBS = "jobs"
 
 
 BeforeSend = Callable[[], Awaitable[None]]
+# A time of at least this is not in Unix seconds, but in milliseconds. Used as a filter, it would hide every job.
+_NO_SECONDS = 10**11
 FIRST_WAIT_SECONDS = 1.0
 MOST_WAIT_SECONDS = 30.0
 
@@ -237,7 +239,8 @@ class LearnosityClient:
                 self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)
             raise
         self._has_replied = True
-        if isinstance(timestamp := reply.meta.get("timestamp"), int | float) and not isinstance(timestamp, bool):
+        timestamp = reply.meta.get("timestamp")
+        if isinstance(timestamp, int | float) and not isinstance(timestamp, bool) and timestamp < _NO_SECONDS:
             self._clock_offset = timestamp - time.monotonic()
         return reply
 

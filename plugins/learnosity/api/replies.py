@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -124,6 +125,7 @@ def parse_reply(
     :raises PermanentApiError: the same call cannot succeed. May be a subclass.
     :raises TransientApiError: the same call may succeed later.
     """
+    body = body.removeprefix(BOM_UTF8)  # some servers send this mark, which is not part of the JSON
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -20,6 +20,10 @@ MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # an error message quotes at most this many names, and says how many more there are
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
+_NAME_TWICE = (
+    " (if the reply tells files of one name apart in another way, declare that as `name` in the extra `results` of the "
+    "connection, such as join('.', [name, format]), then clear list_files)"
+)
 # This character replaces `/` when paths are sorted. Then `a` stands directly before `a/b`, even if `a-b` exists, and a
 # comparison of neighbours finds a name that is both a file and a folder. No name contains this character, because
 # `safe_path` accepts no control characters.
@@ -55,7 +59,7 @@ def check_names(names: Iterable[str], *, local: bool = False, ignores_case: bool
     table = LocalTable("CREATE TABLE names (sorted TEXT, name TEXT)")
     sorting = _folded if ignores_case else _sorted
     table.change_many("INSERT INTO names VALUES (?, ?)", ((sorting(name), name) for name in names))
-    number, shown = 0, list[str]()
+    number, twice, shown = 0, False, list[str]()
     above, earlier = "", ""
     for key, name in table.rows("SELECT sorted, name FROM names ORDER BY sorted, name"):
         clashes: list[str] = []
@@ -67,13 +71,14 @@ def check_names(names: Iterable[str], *, local: bool = False, ignores_case: bool
             clashes.append(f"{earlier[:80]!a} is both a file and a folder")
         if local and any(LOCAL_RESERVED.search(segment) for segment in name.split("/")):
             clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
-        number += len(clashes)
+        number, twice = number + len(clashes), twice or (name == earlier)
         shown += clashes[: _SHOWN - len(shown)]
         above, earlier = key, name
     if number:
         lines = "\n  ".join(shown)
         raise UnsafeNameError(
-            f"{number} result file names cannot be landed side by side; nothing was written:\n  {lines}"
+            f"{number} result file names cannot be landed side by side; nothing was written"
+            f"{_NAME_TWICE if twice else ''}:\n  {lines}"
         )
 
 

@@ -83,6 +83,7 @@ class ResultSet:
         self._levels = levels or MAX_GROUP_DEPTH
         self._ready_seconds = ready_seconds
         self._may_be_absent = has_job  # until a reply shows that the API knows the dataset
+        self._is_bare = False  # whether the last reply holds nothing but the names of the dataset
 
     async def list(self) -> Listing:
         """Fetch the complete listing. A dataset that is not ready is requested again for two minutes.
@@ -119,7 +120,8 @@ class ResultSet:
 
     def _may_come(self, error: BaseException) -> bool:
         """Whether the dataset may be there a little later."""
-        return isinstance(error, DatasetNotReadyError) or (self._may_be_absent and is_absent(error))
+        is_bare = isinstance(error, UnexpectedReplyError) and self._is_bare
+        return isinstance(error, DatasetNotReadyError) or (self._may_be_absent and (is_bare or is_absent(error)))
 
     async def _list(self) -> Listing:
         page = await self._read()
@@ -214,7 +216,9 @@ class ResultSet:
         return understood(await self._ask(extra, first_page=first_page))
 
     async def _ask(self, extra: Mapping[str, Any] | None = None, *, first_page: bool = True) -> Reading:
+        self._is_bare = False
         reply = await self._client.dataset(self._type, self._id, {**self._extra, **(extra or {})})
+        self._is_bare = _is_bare(reply.data)
         return classify(
             reply.meta,
             reply.data,
@@ -222,6 +226,16 @@ class ResultSet:
             declaration=self._client.config.results,
             first_page=first_page,
         )
+
+
+def _is_bare(data: Any) -> bool:
+    """Whether the data of a reply are no more than a name: nothing in them can be a file, a row or a group."""
+    while isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    values = list(data.values()) if isinstance(data, dict) else [data]
+    return not any(
+        (isinstance(each, dict | list) and each) or (isinstance(each, str) and "/" in each) for each in values
+    )
 
 
 def group_file_name(group_path: Sequence[str]) -> str:

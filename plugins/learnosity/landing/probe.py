@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
 
+_TO_DECLARE = "declare {} in the extra `results` of the connection"
+
+
 async def probe(client: LearnosityClient, dataset_types: Sequence[str], dataset_id: str | None) -> AsyncIterator[str]:
     """Describe the replies for an account, line by line.
 
@@ -83,7 +86,11 @@ def _said(reading: Reading) -> str:
             kinds = ", ".join(f"{number} {ending}" for ending, number in sorted(endings.items()))
             sized = sum(file.bytes is not None for file, _ in reading.files)
             more = "there are further pages" if reading.next_cursor else "this is the only page"
-            return f"a list of {len(reading.files)} files ({kinds}; {sized} with a size); {more}"
+            said = f"a list of {len(reading.files)} files ({kinds}; {sized} with a size); {more}"
+            names = len({file.path for file, _ in reading.files})
+            return (
+                said if names == len(reading.files) else f"{said}; only {names} names, {_TO_DECLARE.format('`name`')}"
+            )
         case Group():
             return f"groups, one at a time: this reply names {len(reading.children)} below it"
         case Inline():
@@ -93,4 +100,4 @@ def _said(reading: Reading) -> str:
         case NotReady() | Failed():
             return f"no results: it says `{reading.status}`"
         case NotUnderstood():
-            return f"not understood: {reading.why}"
+            return f"not understood: {reading.why}; {_TO_DECLARE.format('where the files stand')}"

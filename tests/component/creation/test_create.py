@@ -883,6 +883,27 @@ class TestAClockThatIsWrong:
         assert created.reattached == named
 
 
+@NAMED
+@pytest.mark.parametrize(
+    "told", [lambda seconds: seconds * 1000, lambda seconds: seconds * 1000.0, str, lambda _: None]
+)
+@pytest.mark.promise("no blind SET")
+async def test_a_time_of_learnosity_that_is_in_no_seconds_hides_no_job(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, named: bool, told: Callable[[int], Any]
+) -> None:
+    """Jobs are then listed without a filter: a time in milliseconds would be one in the far future."""
+
+    def parse(*args: Any, **named: Any) -> Reply:
+        reply = parse_reply(*args, **named)
+        return Reply(meta={**reply.meta, "timestamp": told(reply.meta["timestamp"])}, data=reply.data)
+
+    monkeypatch.setattr("learnosity.api.client.parse_reply", parse)
+    simulator.configure(job_names_dataset=named, recommence="second_job")
+    simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))
+    await attempt(simulator, Notes())
+    assert set(jobs_of(simulator).values()) == {1}
+
+
 class Suspended(Pacer):
     """Suspends a process in the wait before a call is sent, until it is told to go on.
 

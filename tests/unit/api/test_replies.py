@@ -201,6 +201,16 @@ def test_without_a_readable_verdict_http_decides(content: bytes) -> None:
         assert type(error_of(http_status, content)) is WrongAddressError, http_status
 
 
+@pytest.mark.parametrize("blanks", ["", " ", "\r\n"])
+def test_a_byte_order_mark_hides_no_verdict(blanks: str) -> None:
+    mark = f"\ufeff{blanks}".encode()
+    assert parse_reply(200, mark + success({"files": []}), names_files=True).data == {"files": []}
+    with pytest.raises(NotReadyError):
+        parse_reply(400, mark + body(50000))
+    with pytest.raises(UnexpectedReplyError, match="twice"):
+        parse_reply(200, mark + b'{"meta": {"status": true}, "data": {"a": "//1", "a": "//2"}}', names_files=True)
+
+
 def test_a_page_that_is_not_there_says_what_to_check() -> None:
     error = error_of(404, NO_VERDICT["text"])
     assert str(error) == (

@@ -171,6 +171,7 @@ def test_names_that_clash_are_refused_before_anything_is_written(listed: list[st
     with pytest.raises(UnsafeNameError, match=says) as caught:
         check_names(listed)
     assert "nothing was written" in str(caught.value)
+    assert ("declare that as `name`" in str(caught.value)) == (len(set(listed)) < len(listed))
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,43 @@ async def test_the_refusal_is_raised_as_it_is_in_the_end_and_at_once_without_a_j
         assert caught.value is error
 
 
+BARE: list[Any] = [
+    None,
+    {},
+    [],
+    [{}],
+    {"dataset_id": ID, "dataset_type": "t"},
+    [{"dataset_id": ID, "files": None}],
+    {"job": {}},
+]
+
+
+@pytest.mark.parametrize("data", BARE, ids=str)
+async def test_a_reply_without_anything_in_it_may_come_too_early(waits: list[float], data: Any) -> None:
+    assert (await Pages(page(data), page(data), FILES).list(has_job=True)).names() == ["a"]
+    assert len(waits) == 2
+    for replies, options in (
+        ((page(data),), {"has_job": True, "ready_seconds": 0.0}),
+        ((page(data), FILES), {}),
+    ):
+        with pytest.raises(UnexpectedReplyError, match="lists no result files"):
+            await Pages(*replies).list(**options)
+
+
+@pytest.mark.parametrize(
+    "data", [{"x": [1]}, {"x": {"y": 1}}, [1, 2], {"files": [{"name": "a"}]}, {"url": "s3://b/a.json"}], ids=str
+)
+async def test_a_reply_that_is_not_understood_is_final_at_once(waits: list[float], data: Any) -> None:
+    with pytest.raises(UnexpectedReplyError):
+        await Pages(page(data), FILES).list(has_job=True)
+    assert not waits
+
+
+async def test_a_list_without_files_is_an_empty_dataset_at_once(waits: list[float]) -> None:
+    assert len(await Pages(page({"files": []}), FILES).list(has_job=True)) == 0
+    assert not waits
+
+
 @pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
 async def test_a_refusal_for_another_reason_is_final_at_once(waits: list[float], error: ApiError) -> None:
     with pytest.raises(type(error)):

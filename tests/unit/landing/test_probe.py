@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,15 @@ async def report(*names: str) -> str:
 async def test_known_endings_are_counted_and_others_are_not_told() -> None:
     said = await report("a.json", "b/c.JSON", "d.csv", "e.gz", "Anna Schmidt", "grade.Müller", "json", "f.", ".csv")
     assert "a list of 9 files (1 csv, 1 gz, 2 json, 5 other; 0 with a size)" in said
+
+
+async def test_files_of_one_name_and_a_reply_that_is_not_understood_are_told_with_what_to_declare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "2 json; 0 with a size); this is the only page\n" in await report("a.json", "b.json")
+    assert "only 1 names, declare `name` in the extra `results`" in await report("a.json", "a.json")
+    monkeypatch.setattr(FakeClient, "dataset", AsyncMock(return_value=Reply({"status": True}, {"x": 1})))
+    assert "declare where the files stand in the extra `results`" in await report()
 
 
 @pytest.mark.parametrize("name", ["../Schmidt.json", "Schmidt\n.json", "Schmidt/../x", "/Schmidt.json"])
