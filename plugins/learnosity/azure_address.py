@@ -66,6 +66,15 @@ def account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
     return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
 
 
+def account_at(url: str, connection: Connection, extra: Mapping[str, Any]) -> str:
+    """The account at an address that may not begin with its name, such as a domain of one's own; "" = none is named."""
+    if known := _account_in(_server(url)):
+        return known[0]
+    # The account is in the path of an emulator's address, as in http://azurite.svc:10000/account.
+    login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
+    return urlsplit(url).path.strip("/").partition("/")[0] or str(extra.get("account_name") or login)
+
+
 def sas_url(extra: Mapping[str, Any]) -> str:
     """The extra `sas_token` where it is used and is a URL, which names the account, too; else ""."""
     if any(extra.get(key) for key in ("connection_string", "tenant_id", "shared_access_key")):

@@ -19,7 +19,7 @@ import attrs
 from airflow.sdk import Connection
 from obstore.store import AzureStore
 
-from learnosity.azure_address import BLOB_HOST, account_url, check_addresses, sas_url
+from learnosity.azure_address import BLOB_HOST, account_at, account_url, check_addresses, sas_url
 from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError
 from learnosity.storage.azure_tokens import AzureRequests, AzureTokens, fixed, is_base64
@@ -132,11 +132,26 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url or None, extra=_for_hook(extra)
     )
 
-    # `get_connection` is replaced, so that the hook uses the changed connection `hooked`, and does not ask Airflow for
-    # the saved one.
-    hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
+    def made() -> Any:
+        # `get_connection` is replaced, so that the hook uses the changed connection `hooked`, and does not ask Airflow
+        # for the saved one.
+        hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
+        return hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
+
+    # If the host of the URL has no dot, as in http://azurite:10000/account, WasbHook uses an address in Azure's public
+    # cloud instead. So account name and endpoint are taken from the URL.
+    is_own = bool(url) and "." not in urlsplit(url).netloc
     try:
-        client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
+        try:
+            client = made()
+        except ValueError as error:
+            account = account_at(url, connection, extra) if url else ""
+            if "determine account name" not in str(error) or not account:
+                raise
+            # Azure's client takes a key only for an address in which it finds the account. So it is made for the usual
+            # address of the account, and the endpoint is taken from the URL.
+            hooked, is_own = attrs.evolve(hooked, host=f"https://{account}.{BLOB_HOST}"), True
+            client = made()
     except ImportError:
         raise  # a package is missing: the message of `open_store` names the extra that installs it
     # The hook also raises errors of its libraries. Their texts may contain a part of a key, so the message has only
@@ -153,10 +168,8 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             "another one. Remove AZURE_STORAGE_CONNECTION_STRING, or name an Airflow connection before the @."
         )
     endpoint = f"{parts.scheme}://{client.primary_hostname}".replace(".dfs.", ".blob.", 1)
-    if url and "." not in urlsplit(url).netloc:
-        # If the host of the URL has no dot, as in http://azurite:10000/account, WasbHook uses an address in Azure's
-        # public cloud instead. So account name and endpoint are taken from the URL.
-        name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
+    if is_own:
+        name, endpoint = account_at(url, connection, extra) or name, url.rstrip("/")
     provider = _provider(named, client.credential, parts.query, connection, extra)
     return _Account(name, endpoint, provider)
 
@@ -167,7 +180,7 @@ def _to_check(extra: Mapping[str, Any]) -> str:
         return "Check its `connection_string`: AccountName=…;AccountKey=…;EndpointSuffix=core.windows.net."
     if extra.get("tenant_id"):
         return "With `tenant_id`, the login is the id of a client, and the password is its secret: check all three."
-    return "Check its host, login and password, and its extra."
+    return "Check its host, login and password, and `account_name` in its extra."
 
 
 def _provider(

@@ -22,6 +22,9 @@ from learnosity.storage.error_codes import cause_of, judge
 # Environment variables that hold the address of a metadata server. Google's library asks that server for tokens.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 
+# Google's words where the times in a signed request for a token are too old, or not yet reached.
+_OF_TIME = "Check your iat and exp values"
+
 
 class GoogleTokens:
     """A provider of tokens.
@@ -208,4 +211,6 @@ def no_token(named: str, how: str, error: Exception, request: _Request | None = 
     """The error message. It leaves out the text of `error`, which may contain a part of a key."""
     status = f", HTTP {request.status}" if request and request.status else ""
     advice = "" if how == "could not be reached" else " Check its fields, and the rights of its account."
+    if _OF_TIME in str(error):
+        advice = " The clocks of this machine and of Google differ. Correct this machine's clock."
     return f"no Google token for the {named}: it {how} ({type(error).__name__}{status}).{advice}"

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 # name it.
 PLACE = "service_config.s3.extra_args"
 _CHECKSUMS = ("SHA256", "CRC64NVME")  # the checksum algorithms that obstore can compute; for others, boto3 writes
+_ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
 _CONFIG = {"ServerSideEncryption": "server_side_encryption", "SSEKMSKeyId": "sse_kms_key_id"}
 _ATTRIBUTES = {
     "CacheControl": "Cache-Control",
@@ -146,6 +147,9 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     if by_boto3 or decisive:
         kept = {name: value for name, value in config.items() if name == "request_payer"}
         return S3Writes(extra_args, {**_UNUSED, **kept}, by_boto3=True)
+    if config.get("server_side_encryption", "AES256") not in _ENCRYPTIONS:
+        # obstore would name other values than those of `S3Hook`.
+        raise ConnectionConfigError(f"`{PLACE}.ServerSideEncryption` of {named} is none of {', '.join(_ENCRYPTIONS)}.")
     return S3Writes(extra_args, config, attributes, dict(pairs))
 
 

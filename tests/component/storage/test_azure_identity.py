@@ -256,6 +256,36 @@ def test_every_field_of_an_adls_connection_is_as_in_its_hook(define: Define, nam
             Seen("account", "http://localhost:10000/account", ("key", KEY)),
             id="a host without a dot that is an address",
         ),
+        pytest.param(
+            {"host": "http://azurite.default.svc:10000/account", "password": KEY},
+            Seen("account", "http://azurite.default.svc:10000/account", ("key", KEY)),
+            id="an emulator of another host",
+        ),
+        pytest.param(
+            {"login": "other", "password": KEY, "extra": {"endpoint_url": "http://host.docker.internal:10000/account"}},
+            Seen("account", "http://host.docker.internal:10000/account", ("key", KEY)),
+            id="endpoint_url of an emulator",
+        ),
+        pytest.param(
+            {"host": "https://storage.own.example/", "login": "account", "password": KEY},
+            Seen("account", "https://storage.own.example", ("key", KEY)),
+            id="a domain of one's own",
+        ),
+        pytest.param(
+            {"extra": {"account_host": "storage.own.example", "account_name": "account", "account_key": KEY}},
+            Seen("account", "https://storage.own.example", ("key", KEY)),
+            id="account_host with a key",
+        ),
+        pytest.param(
+            {"host": "account.z6.blob.storage.azure.net", "login": "x", "extra": {"shared_access_key": KEY}},
+            Seen("account", "https://account.z6.blob.storage.azure.net", ("key", KEY)),
+            id="a DNS zone",
+        ),
+        pytest.param(
+            {"conn_type": "adls", "host": "storage.own.example", "password": KEY, "extra": {"account_name": "account"}},
+            Seen("account", "https://storage.own.example", ("key", KEY)),
+            id="adls with a domain of one's own",
+        ),
     ],
 )
 def test_what_the_object_storage_path_knows_beyond_the_hooks(
@@ -288,6 +318,9 @@ def test_what_the_object_storage_path_knows_beyond_the_hooks(
             {"host": ACCOUNT, "login": "c", "password": "s", "extra": {"tenant_id": "t/../t"}},
             "no connection to an Azure storage account.*With `tenant_id`, the login is the id of a client",
             id="tenant",
+        ),
+        pytest.param(
+            {"host": "https://storage.own.example", "password": KEY}, "`account_name` in its extra", id="no name"
         ),
         pytest.param({"host": ACCOUNT, "extra": {"tenant_id": "t"}}, "the password is its secret", id="no client"),
         pytest.param(

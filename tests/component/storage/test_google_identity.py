@@ -341,6 +341,29 @@ async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
     assert kind.transient == caught.value.transient
 
 
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat "
+            "and exp values in the JWT claim.",
+            "Correct this machine's clock",
+        ),
+        ("Invalid JWT Signature.", "Check its fields, and the rights of its account"),
+        ("Token has been expired or revoked.", "Check its fields, and the rights of its account"),
+    ],
+)
+@pytest.mark.promise("advice")
+async def test_a_wrong_clock_is_not_told_as_a_wrong_key(
+    served: HandMade, google: Google, define: Define, key: dict[str, str], said: str, advice: str
+) -> None:
+    define(keyfile_dict=key)
+    store = await opened()
+    google.token = (400, {"error": "invalid_grant", "error_description": said})
+    with pytest.raises(StorageError, match=rf"no Google token for the connection '{CONN}': .*{advice}"):
+        await store.put("x", b"x")
+
+
 # A pool of workloads has the number of a project in its name, and one of people has none.
 POOLS = {
     "workload": "//iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/pool/providers/us",
