@@ -111,7 +111,7 @@ def _quoted_cell(delimiter: str) -> re.Pattern[str]:
 def oddity(cell: str, dialect: Dialect) -> str:
     """Why a cell is refused: it may have been written in another dialect; "" = it is accepted."""
     if cell == "\\N":
-        return "the cell is null (\\N)"
+        return "the cell is null (\\N): write null as an empty cell"
     if ESCAPE.search(cell):
         return "a backslash in the cell may be an escape: write the file with doubled quotes instead of backslashes"
     if _FORMULA.fullmatch(cell):

@@ -363,7 +363,7 @@ class TestText:
     @pytest.mark.parametrize(
         ("cell", "what"),
         [
-            (b"\\N", "the cell is null"),
+            (b"\\N", "the cell is null (\\N): write null as an empty cell"),
             (b"a\\\\b", "may be an escape"),
             (b"a\\", "may be an escape"),
             (b"'West'", "may be quoted by '"),
