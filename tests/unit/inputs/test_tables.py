@@ -410,6 +410,15 @@ class TestText:
             ]
         assert spooled(HEADER + b"a--b,--,-\n-,-,-\n")[0] == user("a--b", "--", "-")
 
+    @pytest.mark.parametrize("footer", ["(1 row)", "(2 rows)", "(2 rows affected)", " (2 rows)"])
+    def test_the_number_of_rows_below_them_is_no_session(self, footer: str) -> None:
+        content = f"session_id\n{UUIDS[0]}\n{UUIDS[1]}\n\n{footer}\n".encode()
+        assert problems(content, schema=schema_for(ANALYSIS)) == [
+            'users.csv:5: column "session_id": the cell is the number of rows, as psql and sqlcmd write it at the end: '
+            "leave it out"
+        ]
+        assert spooled(HEADER + b"u1,third row,(2 rows) left\n") == [user("u1", "third row", "(2 rows) left")]
+
     def test_rows_are_counted_with_the_blank_ones_and_quoted_line_ends(self) -> None:
         content = b"\n" + HEADER + b'u1,"d\n1",s\n\n\n,d,s\n'
         assert problems(content) == ['users.csv:6: column "user_id": the cell is empty']
