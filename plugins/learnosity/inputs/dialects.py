@@ -128,8 +128,8 @@ def oddity(cell: str, dialect: Dialect) -> str:
 
 
 def is_ruler(row: Sequence[str]) -> bool:
-    """Whether a row is the line below the header that programs such as sqlcmd write: dashes in each of its cells."""
-    return any("--" in cell for cell in row) and all(cell and not cell.strip("-") for cell in map(str.strip, row))
+    """Whether a row is the line of dashes below the header that programs such as sqlcmd and tables of Markdown have."""
+    return any("--" in cell for cell in row) and not "".join(row).strip("-: ")
 
 
 def quoted_behind_blanks(names: Iterable[str]) -> list[str]:
