@@ -48,7 +48,8 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     """
     tables = [table for table in root.tables if table.kind is Kind.GROUPS and table.name != "ancestors"]
     own = next((table.rows[0] for table in tables if table.name == "group"), None)
-    below = max((table for table in tables if table.name != "group"), key=lambda table: len(table.rows), default=None)
+    others = (table for table in tables if table.name != "group")
+    below = max(others, key=lambda table: (not table.lone, len(table.rows)), default=None)
     if root.cut or (own is None and below is None):
         return Returned()
     rows: Sequence[Mapping[str, Any]] = below.rows if below else ()
@@ -116,7 +117,8 @@ def _interval(request: Mapping[str, Any]) -> str:
 
 def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> dict[str, int]:
     """Groups of each level. The top level is counted by its rows, and deeper levels by the files of the groups."""
-    if below is None or not keys or (below.name == "" and len(below.rows) == 1):
+    # One object may be the root group under another name, with its groups inside: how many they are is not known.
+    if below is None or not keys or below.lone or (below.name == "" and len(below.rows) == 1):
         return {}
     found = {keys[0]: len(below.rows)}
     # `files` maps group paths to files. A file may have two group paths there: one with the percent-encoded names of
@@ -143,6 +145,8 @@ def _has_no_statistics(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _whole(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of numbers: 5.0 is 5
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 

@@ -130,7 +130,8 @@ def find_columns(
             found.append(Column(field.key, names[places[0]], places[0], field.most, field.many))
         elif not optional or field.key in given:
             absent.append(wanted)
-            missing.append(f"{_listed(wanted)}, which holds {field.key}" if field.key in given else wanted[-1])
+            name = wanted[0 if field.many else -1]
+            missing.append(f"{_listed(wanted)}, which holds {field.key}" if field.key in given else name)
     if missing:
         advice = "name them in input_columns"
         if in_text and not found and len(names) == 1 < len(fields):

@@ -20,8 +20,9 @@ ESCAPE: Final = re.compile(r"""\\['"\\,;\t|]|\\$""")
 SPACED_QUOTE: Final = "a quote stands behind a blank: write the file without blanks between delimiter and quote"
 """The message about a cell that begins with blanks and a quote behind them."""
 _SPACED_QUOTE: Final = re.compile(r' +"')
+_FOOTER: Final = re.compile(r"\(\d+ rows?( affected)?\)")
 _FORMULA: Final = re.compile(r'="[^"]*"')
-ODD: Final = ("\0", "\\", "'", ' "', '="', "--")
+ODD: Final = ("\0", "\\", "'", ' "', '="', "--", " row")
 """`oddity` and `is_ruler` look at a block of rows only if one of these is in the block."""
 
 
@@ -111,9 +112,11 @@ def _quoted_cell(delimiter: str) -> re.Pattern[str]:
 def oddity(cell: str, dialect: Dialect) -> str:
     """Why a cell is refused: it may have been written in another dialect; "" = it is accepted."""
     if cell == "\\N":
-        return "the cell is null (\\N)"
+        return "the cell is null (\\N): write null as an empty cell"
     if ESCAPE.search(cell):
         return "a backslash in the cell may be an escape: write the file with doubled quotes instead of backslashes"
+    if _FOOTER.fullmatch(cell.strip()):
+        return "the cell is the number of rows, as psql and sqlcmd write it at the end: leave it out"
     if _FORMULA.fullmatch(cell):
         return 'the cell is a formula of Excel (="…"): write its text alone'
     if dialect.quote == '"' and not dialect.is_certain:
@@ -125,8 +128,8 @@ def oddity(cell: str, dialect: Dialect) -> str:
 
 
 def is_ruler(row: Sequence[str]) -> bool:
-    """Whether a row is the line below the header that programs such as sqlcmd write: dashes in each of its cells."""
-    return any("--" in cell for cell in row) and all(cell and not cell.strip("-") for cell in map(str.strip, row))
+    """Whether a row is the line of dashes below the header that programs such as sqlcmd and tables of Markdown have."""
+    return any("--" in cell for cell in row) and not "".join(row).strip("-: ")
 
 
 def quoted_behind_blanks(names: Iterable[str]) -> list[str]:

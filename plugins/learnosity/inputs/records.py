@@ -128,6 +128,8 @@ class RecordSchema:
         except msgspec.ValidationError as error:
             without = re.search(r"(null`|length >= 1) - at `\$\.groups\.", str(error))
             advice = "; for a user without a group, leave the key out" if without else ""
+            if "field `groups`" in str(error):
+                advice = "; a user without a group has {}; rows with a column for each level are read as CSV or Parquet"
             raise RecordError(f"not a {self.noun} record: {error}{advice}") from None
         except msgspec.DecodeError as error:
             raise RecordError(f"not valid JSON: {error}") from None

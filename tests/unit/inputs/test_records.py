@@ -51,7 +51,7 @@ class TestActivitySummary:
             pytest.param(line(user_id="x" * 51, groups=GROUPS), "<= 50", id="long user id"),
             pytest.param(line(user_id=4711, groups=GROUPS), "got `int`", id="number as user id"),
             pytest.param(line(user_id=None, groups=GROUPS), "got `null`", id="null as user id"),
-            pytest.param(line(user_id="u1"), "groups", id="no groups"),
+            pytest.param(line(user_id="u1", district="d1"), "are read as CSV or Parquet", id="no groups"),
             pytest.param(line(user_id="u1", groups=["d1"]), "got `array`", id="groups as array"),
             pytest.param(line(user_id="u1", groups={"school": "s1"}), 'none of the level "district"', id="no parent"),
             pytest.param(

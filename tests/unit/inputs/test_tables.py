@@ -363,7 +363,7 @@ class TestText:
     @pytest.mark.parametrize(
         ("cell", "what"),
         [
-            (b"\\N", "the cell is null"),
+            (b"\\N", "the cell is null (\\N): write null as an empty cell"),
             (b"a\\\\b", "may be an escape"),
             (b"a\\", "may be an escape"),
             (b"'West'", "may be quoted by '"),
@@ -409,6 +409,19 @@ class TestText:
                 "users.csv:2: the row has dashes alone, as sqlcmd writes them: leave it out"
             ]
         assert spooled(HEADER + b"a--b,--,-\n-,-,-\n")[0] == user("a--b", "--", "-")
+        markdown = b"|user_id|district|school|\n|---|:---|---:|\n|u1|d1|s1|\n"
+        assert problems(source(markdown, "users.md"))[0].startswith("users.md:2: the row has dashes alone")
+        single = f"session_id\n----\n{UUIDS[0]}\n".encode()
+        assert problems(single, schema=schema_for(ANALYSIS))[0].startswith("users.csv:2: the row has dashes alone")
+
+    @pytest.mark.parametrize("footer", ["(1 row)", "(2 rows)", "(2 rows affected)", " (2 rows)"])
+    def test_the_number_of_rows_below_them_is_no_session(self, footer: str) -> None:
+        content = f"session_id\n{UUIDS[0]}\n{UUIDS[1]}\n\n{footer}\n".encode()
+        assert problems(content, schema=schema_for(ANALYSIS)) == [
+            'users.csv:5: column "session_id": the cell is the number of rows, as psql and sqlcmd write it at the end: '
+            "leave it out"
+        ]
+        assert spooled(HEADER + b"u1,third row,(2 rows) left\n") == [user("u1", "third row", "(2 rows) left")]
 
     def test_rows_are_counted_with_the_blank_ones_and_quoted_line_ends(self) -> None:
         content = b"\n" + HEADER + b'u1,"d\n1",s\n\n\n,d,s\n'
@@ -703,6 +716,7 @@ class TestColumns:
             ("Nummer,Kreis,Schule", {}, "name the columns in the first row, or say in input_columns which"),
             ("Nummer,Kreis,Schule", {"user_id": "Number"}, "name them in input_columns"),
             ("user_id,Kreis,Schule", {}, "name them in input_columns"),
+            ("user_id,district,Schule", {}, 'no column "school" among its 3: name them in input_columns'),
             ("user_id^district^school", {}, "that is read between them (comma, semicolon, tab, bar)"),
             ("Nummer^Kreis^Schule", {"user_id": "Nummer"}, "that is read between them (comma, semicolon, tab, bar)"),
         ],
@@ -847,6 +861,9 @@ class TestSessions:
     def test_an_empty_session_in_a_list_is_named(self) -> None:
         for cell in ('["a",""]', f'["{UUIDS[0]}",""]'):
             assert problems(self.rows(("u1", "d1", cell)), schema=self.schema)[0].startswith("users.csv:2: a session")
+
+    def test_a_missing_column_of_sessions_is_named_as_in_the_docs(self) -> None:
+        assert 'no column "district", "session_id" among' in problems(b"user_id\nu1\n", schema=self.schema)[0]
 
     def test_two_columns_of_sessions_are_refused(self) -> None:
         content = b"user_id,district,session_id,sessions\nu1,d1,a,b\n"
