@@ -120,8 +120,8 @@ _QUOTED = "|".join(
     [
         *(f"{mark}[^{mark}]*{mark}" for mark in '"`\u00b4\uff02'),
         "[\u201c-\u201e][^\u201c-\u201e]*[\u201c\u201d]",
-        *(f"{first}[^{first}{last}]*{last}" for first, last in _ANGLES),
-        *(rf"(?<!\w){first}[^{first}]*?{last}(?!\w)" for first, last in _SINGLE),
+        *(f"{pair[0]}[^{pair}]*{pair[1]}" for pair in _ANGLES),
+        *(rf"(?<!\w){pair[0]}[^{pair[0]}]*?{pair[1]}(?!\w)" for pair in _SINGLE),
         r"(?<!\w)\u2019[^\u2019]*\u2019(?!\w)",
     ]
 )
