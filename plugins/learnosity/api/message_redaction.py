@@ -112,9 +112,22 @@ _UNITS = _set(
     """
 )
 
+# What is quoted, with the quotation marks of several languages. A single one may be an apostrophe, so it is none inside
+# of a word.
+_ANGLES = ("\u00ab\u00bb", "\u00bb\u00ab", "\u2039\u203a", "\u203a\u2039", "\u300c\u300d", "\u300e\u300f")
+_SINGLE = ("''", "\u2018\u2019", "\u201a\u2018", "\u201a\u2019")
+_QUOTED = "|".join(
+    [
+        *(f"{mark}[^{mark}]*{mark}" for mark in '"`\u00b4\uff02'),
+        "[\u201c-\u201e][^\u201c-\u201e]*[\u201c\u201d]",
+        *(f"{pair[0]}[^{pair}]*{pair[1]}" for pair in _ANGLES),
+        *(rf"(?<!\w){pair[0]}[^{pair[0]}]*?{pair[1]}(?!\w)" for pair in _SINGLE),
+        r"(?<!\w)\u2019[^\u2019]*\u2019(?!\w)",
+    ]
+)
 _TOKEN = re.compile(
     r"(?P<url>[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]*)"
-    r"|(?P<quoted>\"[^\"]*\"|“[^”]*”|`[^`]*`|(?<!\w)'[^']*'(?!\w))"
+    rf"|(?P<quoted>{_QUOTED})"
     r"|(?P<word>[^\W\d_](?:[\w./'-]*\w)?)"
     r"|(?P<number>\d+)(?![\w@])"
     r"|(?P<other>[\w@$#%&*+/\\^~|<>-]+)"

@@ -6,8 +6,9 @@ stops at the first byte over the limit. The limit counts for the bytes that arri
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from learnosity.errors import TransientApiError, UnexpectedReplyError
@@ -27,6 +28,9 @@ MAX_ERROR_BYTES = MIB
 # Maximum number of objects and lists in a reply. Each takes about 70 bytes in memory, even if it has only two bytes in
 # JSON (`{}`). So a reply of allowed size could fill the memory.
 MAX_CONTAINERS = 4_000_000
+# Maximum number of values in a reply. Each takes up to 60 bytes in memory, even if it has only four bytes in JSON
+# (`"a",`). A few hundred kilobytes of gzip can have fifty million of them.
+MAX_VALUES = 16_000_000
 
 # `Accept-Encoding` of every call: the only encodings that `_Inflate` can decompress in bounded memory.
 ENCODINGS = "gzip, deflate"
@@ -57,7 +61,8 @@ async def reply_body(response: ClientResponse, what: str, limit: int) -> bytes:
     is_error = response.status >= 300
     try:
         body = await read_body(response.content.iter_any(), response.headers, MAX_ERROR_BYTES if is_error else limit)
-        check_containers(body)
+        if len(body) > MIB:
+            await asyncio.to_thread(check_values, body)
     except BodyError as error:
         if is_error:
             return b""  # no error is raised here: the caller reports the HTTP status
@@ -98,13 +103,42 @@ async def read_body(pieces: AsyncIterator[bytes], headers: Mapping[str, str], li
     return bytes(body)
 
 
-def check_containers(body: bytes) -> None:
-    """Refuse JSON that would take far more memory than its text.
+def check_values(body: bytes) -> None:
+    """Refuse JSON that would take far more memory than its text. Of a large reply, this may take seconds.
 
-    :raises BodyError: it has more than four million objects and lists.
+    :raises BodyError: it has more than four million objects and lists, or more than sixteen million values.
     """
-    if len(body) > MAX_CONTAINERS and body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
-        raise BodyError(f"it has more than {MAX_CONTAINERS:,} objects and lists")
+    if not _is_too_much(body.count(b"{") + body.count(b"["), body.count(b",")):
+        return
+    # A text may have many such characters: a whole file may be one value of the reply.
+    containers = values = 0
+    for part in _outside_texts(body):
+        containers += part.count(b"{") + part.count(b"[")
+        values += part.count(b",")
+        if what := _is_too_much(containers, values):
+            raise BodyError(f"it has more than {what}")
+
+
+def _is_too_much(containers: int, values: int) -> str:
+    if containers > MAX_CONTAINERS:
+        return f"{MAX_CONTAINERS:,} objects and lists"
+    return f"{MAX_VALUES:,} values" if values >= MAX_VALUES else ""
+
+
+def _outside_texts(body: bytes) -> Iterator[bytes]:
+    """What of a JSON text is outside of its strings, piece by piece."""
+    begin, inside = 0, 0
+    while begin < len(body):
+        end = begin + _PIECE_BYTES
+        while body[end - 1 : end] == b"\\":  # a backslash and what it escapes are in one piece
+            end += 1
+        piece = body[begin:end]
+        if b"\\" in piece:
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+        parts = piece.split(b'"')
+        yield b"".join(parts[inside::2])
+        inside = (inside + len(parts) - 1) % 2
+        begin = end
 
 
 class _Inflate:

@@ -140,13 +140,13 @@ def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
 
     No more than that is made, because a few bytes that are nested deeply have very many blanks before them.
     """
-    found: list[str] = []
-    length = 0
+    found, length = list[str](), 0
+    # With `check_circular`, the garbage collector alone would free a document that the encoder has read a part of.
+    encoder = json.JSONEncoder(indent=indent, ensure_ascii=False, default=str, check_circular=False)
     try:
-        for part in json.JSONEncoder(indent=indent, ensure_ascii=False, default=str).iterencode(value):
+        for part in encoder.iterencode(value):
             found.append(part)
-            length += len(part)
-            if length >= limit:
+            if (length := length + len(part)) >= limit:
                 break
     except (RecursionError, ValueError):
         return ""

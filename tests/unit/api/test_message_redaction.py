@@ -172,6 +172,35 @@ def test_words_documented_names_and_counts_stay(text: str) -> None:
     assert wording(text) == text
 
 
+QUOTES = [
+    *('""', "''", "``", "\u00b4\u00b4", "\uff02\uff02", "\u201c\u201d", "\u201d\u201d", "\u201e\u201c", "\u201e\u201d"),
+    *("\u00ab\u00bb", "\u00bb\u00ab", "\u2039\u203a", "\u203a\u2039", "\u300c\u300d", "\u300e\u300f"),
+    *("\u2018\u2019", "\u2019\u2019", "\u201a\u2018", "\u201a\u2019"),
+]
+
+
+@pytest.mark.parametrize("quotes", QUOTES)
+@pytest.mark.parametrize("value", ["no group", "reading", "page 7", "u17", "user\u2019s group", "user's group"])
+def test_what_is_quoted_is_hidden_whatever_the_quotes_and_the_words(quotes: str, value: str) -> None:
+    before, after = quotes[0], quotes[1]
+    if before == after and before in value:
+        return  # the text does not tell where the value ends
+    assert wording(f"The group {before}{value}{after} was not found.") == "The group … was not found."
+    assert wording(f"Not found: {before}{value}{after}") == "Not found: …"
+    assert wording(f"{before}user_id{after} is missing") == f"{before}user_id{after} is missing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The dataset isn\u2019t ready, and the user\u2019s groups aren\u2019t valid",
+        "The dataset isn't ready, or doesn't exist",
+    ],
+)
+def test_an_apostrophe_is_no_quote(text: str) -> None:
+    assert wording(text) == text
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.api import reply_bodies
-from learnosity.api.reply_bodies import MIB, BodyError, check_containers, read_body
+from learnosity.api.reply_bodies import MIB, BodyError, check_values, read_body
 
 
 def raw_deflate(content: bytes) -> bytes:
@@ -113,8 +115,56 @@ async def test_a_damaged_body_may_be_whole_next_time(packed: bytes) -> None:
 
 def test_json_of_countless_containers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reply_bodies, "MAX_CONTAINERS", 1000)
-    check_containers(b"[" + b"{}," * 998 + b"{}]")
-    check_containers(b"[" + b"0," * 5000 + b"0]")
+    check_values(b"[" + b"{}," * 998 + b"{}]")
+    check_values(b"[" + b"0," * 5000 + b"0]")
     for opening in (b"{}", b"[]"):
         with pytest.raises(BodyError, match="objects and lists"):
-            check_containers(b"[" + opening * 1000 + b"]")
+            check_values(b"[" + opening * 1000 + b"]")
+
+
+@pytest.mark.parametrize(
+    "value", [b"0", b"1.5", b'"a"', b'""', b"null", b'"\\\\"', b'"\\""', b'{"a":1}', b"[1]", b'"\\u0041,"']
+)
+@pytest.mark.parametrize("number", [999, 1000])
+def test_json_of_countless_values_is_refused(value: bytes, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_bodies, "MAX_VALUES", 1000)
+    body = b"[" + b", ".join([value] * number) + b"]"
+    check_values(body)
+    with pytest.raises(BodyError, match="more than 1,000 values"):
+        check_values(b"[" + body + b"," + body + b"]")
+
+
+@given(
+    document=st.recursive(
+        st.one_of(st.none(), st.integers(), st.text('a,"{[]}\\:\n', max_size=60)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=5), st.dictionaries(st.text(',"\\', max_size=5), inner, max_size=5)
+        ),
+        max_leaves=30,
+    ),
+    size=st.integers(1, 40),
+    spaced=st.booleans(),
+)
+def test_what_is_inside_of_texts_counts_for_nothing(document: Any, size: int, spaced: bool) -> None:
+    def values(value: Any) -> int:
+        each = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return max(len(each) - 1, 0) + sum(map(values, each))
+
+    def containers(value: Any) -> int:
+        each = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return isinstance(value, dict | list) + sum(map(containers, each))
+
+    body = json.dumps(document, separators=None if spaced else (",", ":")).encode()
+    for limit, count in (("MAX_VALUES", values(document) + 1), ("MAX_CONTAINERS", containers(document))):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reply_bodies, "_PIECE_BYTES", size)
+            patch.setattr(reply_bodies, limit, count)
+            check_values(body)
+            if count > 1:
+                patch.setattr(reply_bodies, limit, count - 1)
+                with pytest.raises(BodyError):
+                    check_values(body)
+
+
+def test_a_large_file_in_one_text_is_read() -> None:
+    check_values(json.dumps({"content": "{1,2}[3,4]\n" * 5_000_000}).encode())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from learnosity.dataset.group_files import group_files
 from learnosity.dataset.limits import MAX_COLUMNS, PAGE
-from learnosity.dataset.tables import Document, Kind, sorted_rows
+from learnosity.dataset.tables import Document, Kind, json_text, sorted_rows
 from learnosity.dataset.tables import read_document as read_limited
 from learnosity.landing.listing import group_file_name
 
@@ -382,3 +385,21 @@ def test_known_rows_that_are_in_no_table_are_told(value: Any, hidden: bool) -> N
 @pytest.mark.parametrize("content", [b"[]", b"{}", b"[1]", b'[{"user_id": 1}]', b'"NaN"', b"NaN"])
 def test_what_is_json_is_not_broken(content: bytes) -> None:
     assert not read_document("a.json", content).broken
+
+
+class Kept(list[str]):
+    """A list whose end can be seen."""
+
+
+@pytest.mark.parametrize("limit", [0, 1, 10, 10**6])
+@pytest.mark.parametrize("shape", [lambda value: value, lambda value: [value], lambda value: {"a": [{"b": value}]}])
+def test_a_value_is_freed_at_once_although_only_its_begin_is_written(limit: int, shape: Callable[[Any], Any]) -> None:
+    value = Kept(["aa"] * 1000)
+    end = weakref.ref(value)
+    gc.disable()
+    try:
+        assert len(json_text(shape(value), limit)) <= limit
+        del value
+        assert end() is None
+    finally:
+        gc.enable()
