@@ -10,6 +10,7 @@ from typing import Any
 import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.connection import sanitize_conn_id
 from airflow.timetables.interval import CronDataIntervalTimetable
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,12 @@ class TestFiles:
         decimal = read(".0")
         assert repr(decimal) == repr(read(""))
         assert build_dag(decimal).max_active_runs == 2
+
+    @pytest.mark.parametrize("conn_id", ["chat", "team/chat", "chat:ops", "chat#1!", "a(b)", "a" * 250])
+    def test_a_webhook_may_have_any_id_that_airflow_allows(self, conn_id: str) -> None:
+        assert sanitize_conn_id(conn_id) == conn_id
+        found = parse("item_bank.yaml", f"notify: {{http_conn_id: '{conn_id}'}}\n" + GOOD)
+        assert isinstance(found, Schedule), found
 
     def test_the_published_schema_is_the_one_that_is_checked(self) -> None:
         assert json.loads((REPOSITORY / "dags" / "datasets" / "dataset.schema.json").read_text()) == SCHEMA
