@@ -1253,6 +1253,18 @@ class TestRunConfig:
             Run(conf={wrong: "x"}).execute(create(run_config=NAMES))
         assert not simulator.stats.calls
 
+    @pytest.mark.parametrize("names", [("options",), NAMES], ids=["some fields", "all fields"])
+    def test_may_give_further_params_of_the_dag(
+        self, simulator: Simulator, tmp_path: Path, users: Path, names: tuple[str, ...]
+    ) -> None:
+        with DAG("a_dag", params={"school": "none", "options": {}}):
+            uri = f"file://{users.parent}/{{{{ params.school }}}}.ndjson"
+            task = create(SUMMARY, input_uri=uri, run_config=names, destination_uri=tmp_path.as_uri())
+        conf = {"school": users.stem, "options": {"fields": ["population"]}}
+        assert Run(conf=conf, params=conf).execute(task)["request"]["options"] == conf["options"]
+        with pytest.raises(RequestError, match="'schol' is not a field"):
+            Run(conf={"schol": users.stem}, params={"school": users.stem}).execute(task)
+
     def test_is_not_read_by_an_operator_that_is_not_told_to(self, simulator: Simulator) -> None:
         created = Run(conf={"filter": 1, "dataset_type": SUMMARY}).execute(create())
         assert created["dataset_type"] == ANALYSIS
