@@ -16,7 +16,7 @@ from learnosity.async_operator import AsyncOperator
 from learnosity.created_dataset import check_job, existing_dataset, item_bank
 from learnosity.errors import Findings
 from learnosity.links import DatasetLink
-from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
+from learnosity.run_config import DEFAULTS, REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
 
 # Each task process loads the whole DAG file and this module. To keep this fast, the top of the module imports only what
 # is needed to declare a task. What a running task needs is imported by the methods.
@@ -58,8 +58,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     :param learnosity_conn_id: Airflow connection to Learnosity; None = `learnosity_default`. Templated.
     :param require_complete: refuse a request whose result cannot be compared with its input; default False. Templated.
     :param run_config: fields of `run_config.FIELDS` that the run config of a run may give. They replace the arguments.
-        Any other key of a run config is refused, and so are places that the Airflow Variable `learnosity_allowed_uris`
-        does not allow. None = the run config is not read; default.
+        Any other key of a run config is refused, except further params of the DAG, and so are places that the Airflow
+        Variable `learnosity_allowed_uris` does not allow. None = the run config is not read; default.
     :param fixed: fields that a run config cannot change, with their values; default none.
     :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, `input` (what
         was uploaded), `request` (the request that was sent), `destination_uri`, `learnosity_conn_id` and
@@ -246,7 +246,11 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         """Replace arguments by the values of the run config, and return these values."""
         if self.run_config is None:
             return {}
-        given = read_run_config(context["dag_run"].conf, self.run_config, self.fixed)
+        # A DAG may have params of its own, which templates use. They are in the run config, too, and no fields.
+        dag = self.get_dag()
+        own = set(dag.params if dag else ()) - set(DEFAULTS)
+        conf = {name: value for name, value in (context["dag_run"].conf or {}).items() if name not in own}
+        given = read_run_config(conf, self.run_config, self.fixed)
         self.request = {
             **check_request(self.request),
             **{key: given[key] for key in REQUEST_KEYS if key in given},

@@ -13,6 +13,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from jinja2 import TemplateError
 
 from learnosity.api.field_checks import check_names
+from learnosity.errors import RequestError
 from learnosity.operators import (
     LearnosityCreateDatasetOperator,
     LearnosityLandFilesOperator,
@@ -85,10 +86,11 @@ def dataset_tasks(
     :param values: the fields of the run config by name (`run_config.FIELDS`), as values, templates or outputs of other
         tasks. A missing field has its default. Any other name is refused when the DAG is parsed.
     :param group_id: a task group for the tasks; a DAG with several datasets needs one for each. Default none.
-    :param run_config: the fields that a run's config may give instead. Any other key of it is refused. None = the run
-        config is not read; default.
+    :param run_config: the fields that a run's config may give instead. Any other key of it is refused, except further
+        params of the DAG. None = the run config is not read; default.
     :param fixed: fields that a run's config cannot change, with their values; default none.
     """
+    _check_values(values)
     check_names(f"dataset of the group {group_id!r}" if group_id else "dataset", values, DEFAULTS)
     if group_id is not None:
         with TaskGroup(group_id):
@@ -141,6 +143,14 @@ def dataset_tasks(
         list_files >> land_files >> publish
     create_dataset >> wait_for_job >> land
     return DatasetTasks(create_dataset, publish)
+
+
+def _check_values(values: object) -> None:
+    if not isinstance(values, Mapping):
+        raise RequestError(
+            f"The values of a dataset are {type(values).__name__}; they must be an object of fields, by name. In a "
+            "mapped task group, each field is an argument of the group: map it with expand_kwargs."
+        )
 
 
 def _given(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

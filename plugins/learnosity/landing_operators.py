@@ -120,6 +120,9 @@ class LearnosityLandFilesOperator(_LandingOperator):
 class LearnosityPublishOperator(_LandingOperator):
     """Check that everything has landed, write the manifest last, and emit the asset event.
 
+    Its trigger rule lets it run after tasks that were skipped. If the task that makes the dataset, or the one that
+    lists its files, was skipped, there is nothing to publish, and this task is skipped, too.
+
     :param request: the request of the create task. If it names the dataset type in plain text, the asset of this type
         is the outlet; else the task chooses its outlet when it runs. See `learnosity.assets`. Templated.
     :param shards: what `list_files` returned. Templated.
@@ -152,6 +155,7 @@ class LearnosityPublishOperator(_LandingOperator):
     ) -> None:
         declared = fixed_type(request, run_config)
         super().__init__(**(declared_ports(declared) | kwargs))
+        self.sources = tuple(task.task_id for task, _ in XComArg.iter_xcom_references([self.dataset, shards]))
         self.declared_type = declared
         self.chooses_outlets = "outlets" not in kwargs
         self.run_config = run_config
@@ -162,6 +166,10 @@ class LearnosityPublishOperator(_LandingOperator):
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Verify and publish."""
+        if self.sources and (self.dataset is None or self.shards is None):
+            from learnosity.landing_tasks import skip_after_skipped
+
+            await skip_after_skipped(context, self.sources)
         task = self._running(context)
         dataset_type = task.layout.dataset_type
         if self.chooses_outlets:

@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from airflow.sdk.exceptions import AirflowSkipException
+
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.field_checks import check_organisation_id
 from learnosity.api.signed_urls import SignedTransfer
@@ -182,3 +184,17 @@ class LandingTask:
         if sent := self._created.get("request"):
             return dict(sent)
         return DatasetRequest.from_mapping(request).body(self.layout.dataset_id, int(self._created["file_count"]))
+
+
+async def skip_after_skipped(context: Context, task_ids: Sequence[str]) -> None:
+    """Skip the task if one of these tasks was skipped. It was not, where a person has marked it as success.
+
+    :raises AirflowSkipException: one was skipped.
+    """
+    ti = context["ti"]
+    # This call waits for Airflow's supervisor process. It runs in a thread, so that it does not block the event loop.
+    states = await asyncio.to_thread(
+        ti.get_task_states, dag_id=ti.dag_id, map_index=ti.map_index, task_ids=[*task_ids], run_ids=[ti.run_id]
+    )
+    if skipped := sorted(name for name, state in states.get(ti.run_id, {}).items() if state == "skipped"):
+        raise AirflowSkipException(f"Skipped, because {', '.join(skipped)} was skipped: there is nothing to publish.")

@@ -19,6 +19,9 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
 
+# Airflow's database holds 1,000 characters. A schedule that has assets, too, puts some words before the description. On
+# PostgreSQL, a longer one is an error that keeps all DAGs of the same DAG file out of the database.
+MAX_DESCRIPTION = 900
 _CLOCK_CHANGE = timedelta(hours=3)  # longer than any change between summer time and winter time
 
 
@@ -35,7 +38,8 @@ class CronsTimetable(CronDataIntervalTimetable):
         self._each = [CronDataIntervalTimetable(cron, timezone) for cron in crons]
         self._zone, self._timezone = timezone, self._each[0]._timezone
         self._expression = ", ".join(crons)  # Airflow shows this text as the schedule, and compares timetables by it
-        self.description = ", ".join(each.description for each in self._each)
+        described = ", ".join(each.description for each in self._each if each.description)
+        self.description = described if len(described) <= MAX_DESCRIPTION else f"{described[: MAX_DESCRIPTION - 1]}…"
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> CronsTimetable:
@@ -72,17 +76,6 @@ class CronsTimetable(CronDataIntervalTimetable):
         if begin is None or (restriction.latest is not None and begin > restriction.latest):
             return None
         return DagRunInfo.interval(begin, self._get_next(begin))
-
-    def covered(self, run_after: pendulum.DateTime, begin: pendulum.DateTime | None) -> DataInterval:
-        """The interval of a run.
-
-        :param run_after: the end of the run's data interval; if it has none, the time at which it may run.
-        :param begin: the begin of its data interval. It does not count in a run of an earlier release, where it is too
-            early: other times of the crons are between begin and end.
-        """
-        if begin is not None and self._get_next(begin) >= run_after:
-            return DataInterval(begin, run_after)
-        return self.infer_manual_data_interval(run_after=run_after)
 
     def _get_next(self, current: pendulum.DateTime) -> pendulum.DateTime:
         return min(each._get_next(current) for each in self._each)

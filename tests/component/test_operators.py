@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import pytest
 from airflow.sdk import DAG, Asset, BaseOperator, Context, XComArg, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from learnosity import landing_tasks, metrics
@@ -127,6 +128,7 @@ class Run:
     :param params: its params.
     :param conf: its run config.
     :param returned: what every other task has returned.
+    :param states: tells the states of other tasks.
     """
 
     run_id: str = "manual__2026-11-28T10:00:00+00:00"
@@ -135,6 +137,7 @@ class Run:
     logical_date: datetime | None = datetime(2026, 11, 28, 10, tzinfo=UTC)
     map_index: int = -1
     returned: Any = None
+    states: Any = None
     state: StateStore = field(default_factory=StateStore)
     outlet_events: OutletEventAccessors = field(default_factory=OutletEventAccessors)
 
@@ -155,6 +158,7 @@ class Run:
                 map_index=self.map_index,
                 try_number=1,
                 xcom_pull=lambda **_: self.returned,
+                get_task_states=self.states,
             ),
             "dag_run": SimpleNamespace(
                 dag_id="a_dag", run_id=self.run_id, logical_date=self.logical_date, conf=self.conf
@@ -1262,6 +1266,18 @@ class TestRunConfig:
             Run(conf={wrong: "x"}).execute(create(run_config=NAMES))
         assert not simulator.stats.calls
 
+    @pytest.mark.parametrize("names", [("options",), NAMES], ids=["some fields", "all fields"])
+    def test_may_give_further_params_of_the_dag(
+        self, simulator: Simulator, tmp_path: Path, users: Path, names: tuple[str, ...]
+    ) -> None:
+        with DAG("a_dag", params={"school": "none", "options": {}}):
+            uri = f"file://{users.parent}/{{{{ params.school }}}}.ndjson"
+            task = create(SUMMARY, input_uri=uri, run_config=names, destination_uri=tmp_path.as_uri())
+        conf = {"school": users.stem, "options": {"fields": ["population"]}}
+        assert Run(conf=conf, params=conf).execute(task)["request"]["options"] == conf["options"]
+        with pytest.raises(RequestError, match="'schol' is not a field"):
+            Run(conf={"schol": users.stem}, params={"school": users.stem}).execute(task)
+
     def test_is_not_read_by_an_operator_that_is_not_told_to(self, simulator: Simulator) -> None:
         created = Run(conf={"filter": 1, "dataset_type": SUMMARY}).execute(create())
         assert created["dataset_type"] == ANALYSIS
@@ -1373,6 +1389,40 @@ class TestHandedOn:
         dataset = finished(simulator)
         with pytest.raises(RequestError, match="was it marked as success by hand"):
             publish(Run(), dataset, destination, nothing)
+
+    @pytest.mark.parametrize("map_index", [-1, 3])
+    @pytest.mark.parametrize("skipped", ["create_dataset", "list_files", None])
+    def test_publish_after_a_task_that_was_skipped_or_marked_as_success(
+        self, simulator: Simulator, skipped: str | None, map_index: int
+    ) -> None:
+        """It runs after skipped tasks, because of its trigger rule."""
+        dataset = None if skipped == "create_dataset" else finished(simulator)
+        with DAG("a_dag"):
+            made = create()
+            files = LearnosityListFilesOperator(task_id="list_files", dataset=made.output)
+            task: Any = LearnosityPublishOperator(
+                task_id="publish", dataset=made.output, request=request(ANALYSIS), shards=files.output
+            )
+        asked: list[dict[str, Any]] = []
+
+        def states(**arguments: Any) -> dict[str, dict[str, str]]:
+            asked.append(arguments)
+            suffix = f"_{map_index}" if map_index >= 0 else ""
+            found = {each: "skipped" if each == skipped else "success" for each in arguments["task_ids"]}
+            return {run.run_id: {f"{each}{suffix}": state for each, state in found.items()}}
+
+        run = Run(map_index=map_index, states=states)
+        task.dataset, task.shards = dataset, None
+        with pytest.raises(AirflowSkipException if skipped else RequestError, match=skipped or "marked as success"):
+            run.execute(task)
+        assert asked == [
+            {
+                "dag_id": "a_dag",
+                "map_index": map_index,
+                "task_ids": ["create_dataset", "list_files"],
+                "run_ids": [run.run_id],
+            }
+        ]
 
     @pytest.mark.parametrize("name", ["destination_uri", "learnosity_conn_id"])
     def test_after_a_create_task_of_an_earlier_release(self, simulator: Simulator, name: str) -> None:

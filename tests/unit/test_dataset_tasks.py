@@ -84,6 +84,17 @@ def test_in_a_mapped_group_one_task_lands_all_shards() -> None:
     assert references(dag)["dataset.land.land_files"] == {"dataset.create_dataset", "dataset.land.list_files"}
 
 
+def test_a_group_that_is_mapped_over_whole_requests_is_told_how_to_be_mapped() -> None:
+    with new_dag():
+
+        @task_group
+        def dataset(values: Any) -> None:
+            dataset_tasks(values)
+
+        with pytest.raises(RequestError, match="map it with expand_kwargs"):
+            dataset.expand(values=[VALUES, VALUES])
+
+
 def test_no_task_takes_the_output_of_another_by_a_template() -> None:
     """Inside a group, a bare task id finds nothing."""
     for each in dataset_dag().tasks:

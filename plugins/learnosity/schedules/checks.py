@@ -21,6 +21,8 @@ from learnosity.schedules.yaml_text import Place, YamlText
 # At most this many problems of one file are reported: a list with the same mistake in each entry could have thousands.
 MAX_PROBLEMS = 20
 _VALIDATOR = Draft202012Validator(SCHEMA)
+# PostgreSQL cannot index a longer name of an asset, and then refuses all DAGs of the DAG file.
+_ASSET_BYTES = 2500
 # First and last day that a schedule may name. Airflow cannot handle days near the ends of Python's calendar, such as
 # 9999-12-31.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
@@ -83,18 +85,27 @@ def _given(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     keys = SCHEMA["properties"]
-    given = {key: _whole(each, keys.get(key, {})) for key, each in value.items() if each is not None}
+    given = {key: _typed(each, keys.get(key, {})) for key, each in value.items() if each is not None}
     if isinstance(given.get("params"), dict):
         known = keys["params"]["properties"]
         params = given["params"].items()
-        given["params"] = {key: _whole(each, known.get(key, {})) for key, each in params if each is not None}
+        given["params"] = {key: _typed(each, known.get(key, {})) for key, each in params if each is not None}
     return given
 
 
-def _whole(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A value with 2.0 as 2 where the JSON schema asks for an integer: for the schema, 2.0 is one, too."""
-    is_whole = isinstance(value, float) and value.is_integer() and "integer" in schema.get("type", ())
-    return int(value) if is_whole else value
+def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A value, or each value of a list, with the type that the JSON schema asks for.
+
+    2.0 becomes 2 where it asks for an integer: for the schema, 2.0 is one, too. 2026 becomes a text where it asks for
+    one, as an owner, a tag or a connection id: `007` is a text already, because of its zeros.
+    """
+    if isinstance(value, list):
+        return [_typed(each, schema.get("items", {})) for each in value]
+    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", ())
+    if isinstance(value, float) and value.is_integer() and "integer" in kinds:
+        return int(value)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_whole and "string" in kinds else value
 
 
 def _shape(values: Any) -> Iterator[tuple[Place, str]]:
@@ -124,6 +135,9 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
     for cron in schedule.crons:
         if what := cron_problem(cron):
             yield ("schedule",), what
+    for asset in schedule.assets:
+        if len(asset.encode()) > _ASSET_BYTES:
+            yield ("schedule", "assets"), f"{_cut(asset, 60)!r} has more than {_ASSET_BYTES:,} bytes in UTF-8."
     if own := _updated(schedule.params["dataset_type"]) & {*schedule.assets}:
         yield ("schedule", "assets"), f"each run updates {own.pop()!r}, which would start the next one, without end."
     try:

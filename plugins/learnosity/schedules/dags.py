@@ -38,7 +38,7 @@ from learnosity.schedules.crons import skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
 from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
 from learnosity.task_report import report_failures
-from learnosity.timetable import CronsTimetable
+from learnosity.timetable import MAX_DESCRIPTION, CronsTimetable
 
 # `HttpNotifier` is imported at run time only if a schedule has a webhook. The import loads HTTP clients, which would
 # slow down each process that reads DAG files.
@@ -176,29 +176,37 @@ async def log_missed_deadline(text: str, context: Any = None) -> None:
 
 
 def _timetable(schedule: Schedule) -> Any:
-    refs = [Asset.ref(uri=each) if "://" in each else Asset.ref(name=each) for each in schedule.assets]
+    refs = [_asset_ref(each) for each in schedule.assets]
     assets = (AssetAny if schedule.any_asset else AssetAll)(*refs) if refs else None
     crons = schedule.crons
     if not crons:
         return assets
-    if len(crons) == 1:
-        times: Any = CronDataIntervalTimetable(crons[0], schedule.timezone)
-    else:
-        times = CronsTimetable(*crons, timezone=schedule.timezone)
+    times: Any = CronsTimetable(*crons, timezone=schedule.timezone)
+    if len(crons) == 1 and len(times.description) < MAX_DESCRIPTION:
+        times = CronDataIntervalTimetable(crons[0], schedule.timezone)
     return AssetOrTimeSchedule(timetable=times, assets=assets) if assets else times
 
 
+def _asset_ref(text: str) -> Any:
+    """A reference to an asset by its name or its URI. Airflow changes some URIs of assets, such as `s3://lake/roster/`,
+    and compares the changed ones, but does not change the URI of a reference."""
+    return Asset.ref(uri=Asset(uri=text).uri) if "://" in text else Asset.ref(name=text)
+
+
 def _interval(schedule: Schedule) -> Callable[[Any], Interval] | None:
-    """The interval that a run covers: from one time of the crons to the next. None = the schedule has no cron."""
+    """The interval that a run covers: its own. A run without one covers the last whole interval before it may run.
+
+    None = the schedule has no cron.
+    """
     if not schedule.crons:
         return None
     timetable = CronsTimetable(*schedule.crons, timezone=schedule.timezone)
 
     def interval(run: Any) -> Interval:
-        start, end = (each and pendulum.instance(each) for each in (run.data_interval_start, run.data_interval_end))
-        if len(schedule.crons) == 1 and start and end:
-            return start, end
-        found = timetable.covered(end or pendulum.instance(run.run_after), start)
+        start, end = run.data_interval_start, run.data_interval_end
+        if start and end:
+            return pendulum.instance(start), pendulum.instance(end)
+        found = timetable.infer_manual_data_interval(run_after=pendulum.instance(end or run.run_after))
         return found.start, found.end
 
     return interval

@@ -25,7 +25,8 @@ _MINUTES = {"type": "number", "exclusiveMinimum": 0, "maximum": 525_600}
 _CRON: dict[str, Any] = {"type": ["string", "array"], "minLength": 1, "items": _TEXT, "minItems": 1, "maxItems": 50}
 _ASSETS = {"type": "array", "items": {**_TEXT, "maxLength": 1500}, "minItems": 1, "maxItems": 100}
 # `(?!\n)`, because in Python `$` alone also matches before a final line feed.
-_CONNECTION = {"type": "string", "pattern": r"^[\w.-]{1,200}$(?!\n)"}
+# The characters and the length that Airflow allows in the id of a connection.
+_CONNECTION = {"type": "string", "pattern": r"^[\w#!()\-.:/\\]{1,250}$(?!\n)"}
 
 
 def _key(schema: Mapping[str, Any], description: str, default: Any = MISSING) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.connection import sanitize_conn_id
 from airflow.timetables.interval import CronDataIntervalTimetable
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,23 @@ class TestFiles:
         decimal = read(".0")
         assert repr(decimal) == repr(read(""))
         assert build_dag(decimal).max_active_runs == 2
+
+    @pytest.mark.parametrize("conn_id", ["chat", "team/chat", "chat:ops", "chat#1!", "a(b)", "a" * 250])
+    def test_a_webhook_may_have_any_id_that_airflow_allows(self, conn_id: str) -> None:
+        assert sanitize_conn_id(conn_id) == conn_id
+        found = parse("item_bank.yaml", f"notify: {{http_conn_id: '{conn_id}'}}\n" + GOOD)
+        assert isinstance(found, Schedule), found
+
+    def test_a_whole_number_is_a_text_wherever_the_schema_wants_one(self) -> None:
+        text = "owner: 2026\npool: 5\nqueue: -1\ntags: [a, 2026]\npriority_weight: 7\n"
+        params = "learnosity_conn_id: 20261, organisation_id: 5, include: [7], filters: {any: 7}"
+        found = parse("a.yaml", f"name: a\nschedule: '@daily'\n{text}params: {{dataset_type: 20261, {params}}}")
+        assert isinstance(found, Schedule), found
+        assert (found.owner, found.pool, found.queue, found.tags) == ("2026", "5", "-1", ["a", "2026"])
+        assert found.priority_weight == 7
+        assert found.params["learnosity_conn_id"] == found.params["dataset_type"] == "20261"
+        assert (found.params["organisation_id"], found.params["include"]) == (5, ["7"])
+        assert found.params["filters"] == {"any": 7}, "sent as they are"
 
     def test_the_published_schema_is_the_one_that_is_checked(self) -> None:
         assert json.loads((REPOSITORY / "dags" / "datasets" / "dataset.schema.json").read_text()) == SCHEMA

@@ -66,6 +66,10 @@ CASES = {
         "would start the next one, without end",
     ),
     "no assets": (GOOD.replace('"0 4 * * 1"', "{assets: []}"), "schedule.assets: [] should be non-empty"),
+    "asset too long for an index": (
+        GOOD.replace('"0 4 * * 1"', f"{{assets: [{'表' * 834}]}}"),
+        "has more than 2,500 bytes in UTF-8",
+    ),
     "any and all": (GOOD.replace('"0 4 * * 1"', "{assets: {any: [a], all: [b]}}"), "too many properties"),
     "notify about what": (GOOD + "notify: {http_conn_id: chat, on: [start]}\n", "notify.on.0: 'start' is not one of"),
     "notify whom": (GOOD + "notify: {on: [failure]}\n", "'http_conn_id' is a dependency of 'on'"),

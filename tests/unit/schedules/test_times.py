@@ -12,7 +12,8 @@ from typing import Any
 import airflow.timetables.interval
 import pendulum
 import pytest
-from airflow.sdk import DAG
+from airflow.models.dag import DagModel
+from airflow.sdk import DAG, Asset
 from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
 from airflow.sdk.definitions._internal.templater import FILTERS
 from airflow.serialization.serialized_objects import DagSerialization
@@ -135,6 +136,41 @@ class TestSchedule:
         assert type(condition).__name__ == {"all": "SerializedAssetAll", "any": "SerializedAssetAny"}[names]
         refs = [getattr(ref, "name", None) or ref.uri for ref in condition.objects]
         assert refs == ["roster", "s3://lake/roster"][: len(refs)]
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            *("s3://lake/roster", "s3://lake/roster/", "S3://lake/roster", "s3://lake", "s3://lake/a?b=1&a=2"),
+            *("gs://lake/roster/", "file:///data/roster/", "https://example.org/roster#top", "x-mine://Roster/"),
+        ],
+    )
+    def test_an_asset_is_found_by_the_uri_that_its_dag_gives_it(self, uri: str) -> None:
+        (found,) = stored(dag_of(f"{{assets: ['{uri}']}}")).timetable.asset_condition.objects
+        assert found.uri == Asset(uri=uri).uri
+
+    def test_a_uri_that_no_asset_can_have_is_a_problem_of_its_file_alone(self, tmp_path: Path) -> None:
+        for name, uri in (("bad", "airflow://roster"), ("good", "s3://lake/roster")):
+            text = f"name: {name}\nschedule: {{assets: ['{uri}']}}\nparams: {{dataset_type: x}}"
+            (tmp_path / f"{name}.yaml").write_text(text)
+        dags = scheduled_dags(tmp_path)
+        assert set(dags) == {"learnosity_good", "learnosity_invalid_bad"}
+        assert "Asset scheme 'airflow' is reserved" in str(dags["learnosity_invalid_bad"].doc_md)
+
+    @pytest.mark.parametrize("form", ["{crons}", "{{assets: [roster], cron: {crons}}}"])
+    @pytest.mark.parametrize(
+        "crons",
+        [
+            [f"{minute} {hour} * * 1-5" for hour in range(6, 18) for minute in (0, 15, 30, 45)],
+            [",".join(map(str, range(60))) + " 0,1,2,3,4,5,6,7,8,9,10,11 1,2,3,4,5,6,7,8,9 * 1,2,3,4,5,6"] * 2,
+            [f"{','.join(['5'] * 2000)} 4 * * *"],
+        ],
+        ids=["many", "two", "one"],
+    )
+    def test_airflows_database_can_hold_the_description(self, form: str, crons: list[str]) -> None:
+        """PostgreSQL refuses a longer one, and with it all DAGs of the DAG file."""
+        table = stored(dag_of(form.format(crons=crons))).timetable
+        assert 100 < len(table.description) <= DagModel.__table__.c.timetable_description.type.length
+        assert crons[-1] in table.summary
 
     def test_the_last_day_is_a_day_of_the_zone(self) -> None:
         dag = dag_of('"0 4 * * *"', "timezone: Australia/Sydney", "start_date: 2026-06-01", "end_date: 2026-06-02")
@@ -343,12 +379,13 @@ class TestTemplates:
             dag, "{{ data_interval_end | iso }}", dated
         )
 
-    def test_a_run_that_an_earlier_release_made_covers_what_it_did(self) -> None:
-        # Its data interval was as long as the longest gap between two runs.
-        made = run("2026-06-02T18:30", "2026-06-02T06:00", "2026-06-02T18:30")
-        assert interval(dag_of(TWICE), made) == ("2026-06-02T06:00", "2026-06-02T18:30")
-        made = run("2026-06-02T06:00", "2026-06-01T17:30", "2026-06-02T06:00")
-        assert interval(dag_of(TWICE), made) == ("2026-06-01T18:30", "2026-06-02T06:00")
+    @pytest.mark.parametrize("cron", ["'0 6 * * *'", TWICE, '["0 6 * * *", "0 12 * * *", "0 18 * * *"]'])
+    @pytest.mark.parametrize("form", ["{cron}", "{{assets: [roster], cron: {cron}}}"])
+    @pytest.mark.parametrize("start", ["2026-06-01T00:00", "2026-06-01T18:30", "2026-06-08T05:59"])
+    def test_a_run_with_an_interval_of_its_own_covers_that(self, form: str, cron: str, start: str) -> None:
+        """A person may give a run any interval over REST, and a run that is cleared may be older than the crons."""
+        made = run("2026-06-09T12:00", start, "2026-06-08T06:00")
+        assert interval(dag_of(form.format(cron=cron)), made) == (start, "2026-06-08T06:00")
 
     @pytest.mark.parametrize("crons", [("30 1", "0 2"), ("30 2", "0 18"), ("0 2", "30 2", "0 3"), ("*/30 *", "15 2")])
     @pytest.mark.parametrize(
