@@ -354,9 +354,7 @@ def test_an_analysis_without_json_has_its_questions_all_the_same(site: Site, kin
 
 
 @pytest.mark.parametrize(("questions", "parts"), [(4, True), (2, False), (None, False)])
-def test_an_analysis_in_parts_says_that_a_file_has_only_a_part(
-    site: Site, questions: int | None, parts: bool
-) -> None:
+def test_an_analysis_in_parts_says_that_a_file_has_only_a_part(site: Site, questions: int | None, parts: bool) -> None:
     rows = [{"item_reference": f"i{number}", "p_value": 0.5} for number in range(4)]
     files = {"part-0.json": msgspec.json.encode(rows[:2]), "part-1.json": msgspec.json.encode(rows[2:])}
     site.publish(files, ANALYSIS, returned=Returned(questions=questions))
@@ -394,6 +392,15 @@ def test_a_run_that_failed_without_a_failed_task_says_why_beside_its_datasets(si
     page = words(site.get().text)
     assert NO_TASK_FAILED in page
     assert datasets == 1 or "Failed" in page
+
+
+@pytest.mark.parametrize("going", [True, False])
+@pytest.mark.parametrize("tab", ["", "/files"])
+def test_a_dataset_of_a_run_that_was_cleared_says_that_the_run_goes_on(site: Site, tab: str, going: bool) -> None:
+    site.publish(GROUPS)
+    now = Progress("Landing the result files", going, None, None, (), (), None, True)
+    site.run = replace(site.run, state="running" if going else "success", progress=now)
+    assert ("The run of this page goes on: Landing the result files." in words(site.get(tab).text)) is going
 
 
 def test_the_page_of_several_datasets_says_in_which_task_the_run_failed(site: Site) -> None:
