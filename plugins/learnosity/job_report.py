@@ -1,7 +1,8 @@
 """What a deferred wait tells the page of its run: the state of Learnosity's job, and since when it has this state.
 
 A trigger cannot write to Airflow's task state store, but it can set an XCom of the task that waits. It does so when the
-state changes, not at every poll: a triggerer may hold thousands of waits. When very many change at once, some are left
+state changes, and when polls begin to fail and succeed again, not at every poll: a triggerer may hold thousands of
+waits. When very many change at once, some are left
 out, because each report takes time of the triggerer's supervisor. A report that fails never ends a wait.
 """
 
@@ -14,32 +15,41 @@ import msgspec
 from learnosity.trigger_requests import TriggerRequests, ask, place_of
 
 JOB_KEY = "learnosity_job"
+NOT_SEEN = "not known yet"  # the status of a job of which no poll has succeeded
 _REPORTS = TriggerRequests("The state of the job could not be kept for the page")
 
 
-class JobState(msgspec.Struct, frozen=True):
+class JobState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state of a job.
 
-    :param status: as Learnosity names it.
+    :param status: as Learnosity names it; "" = as it is kept already.
     :param since: Unix seconds when the wait first saw this state.
+    :param trouble: why the last poll failed; "" = it did not.
     """
 
     status: str
     since: float
+    trouble: str = ""
 
 
-async def report_job(task_instance: Any, state: JobState) -> None:
+async def report_job(task_instance: Any, state: JobState) -> bool:
     """Keep the state for the page. A state that is there already stays, with its time: the triggerer was restarted.
 
     :param task_instance: the task that waits; None = not known, so nothing is kept.
+    :returns: whether it is kept.
     """
 
     async def report() -> None:
         from airflow.sdk.execution_time.comms import GetXCom, SetXCom
 
         place = place_of(task_instance)
-        known = getattr(await ask(GetXCom(key=JOB_KEY, **place)), "value", None)
-        if not isinstance(known, dict) or known.get("status") != state.status:
-            await ask(SetXCom(key=JOB_KEY, value=msgspec.to_builtins(state), **place))
+        found = getattr(await ask(GetXCom(key=JOB_KEY, **place)), "value", None)
+        known = found if isinstance(found, dict) else {}
+        status = state.status or known.get("status") or NOT_SEEN
+        same = known.get("status") == status
+        if not same or known.get("trouble", "") != state.trouble:
+            since = known.get("since", state.since) if same else state.since
+            value = msgspec.to_builtins(JobState(status, since, state.trouble))
+            await ask(SetXCom(key=JOB_KEY, value=value, **place))
 
-    await _REPORTS.attempt(report)
+    return await _REPORTS.attempt(report)

@@ -25,10 +25,12 @@ from learnosity.job_end import why_unfinished
 from learnosity.job_report import JobState, report_job
 from learnosity.metrics import METRICS, count_job
 from learnosity.progress_log import duration
+from learnosity.task_report import failure_of
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
+MAX_TROUBLE = 1000  # maximum number of characters of the reason why a poll failed, for the page
 LOG_EVERY_SECONDS = 60.0  # while the status does not change, it is logged only once in this time
 
 
@@ -135,14 +137,18 @@ class LearnosityJobTrigger(BaseTrigger):
             yield client
 
     async def _last_of(self, results: asyncio.Queue[PollResult]) -> PollResult:
-        said, last_status = 0.0, ""
+        said, last_status, failing, told = 0.0, "", False, False
         while not (result := await results.get()).final:
             if result.error is not None:
                 self.log.warning("Job %s: %s The wait continues.", self.job_reference, result.error)
+                if not failing:
+                    why = failure_of(result.error, "", 1, self.learnosity_conn_id).message
+                    told = await report_job(self.task_instance, JobState(last_status, time.time(), why[:MAX_TROUBLE]))
+                failing = True
                 continue
-            status, now = result.job.status if result.job else "not listed", time.time()
-            if status != last_status:
-                await report_job(self.task_instance, JobState(status, now))
+            status, now, failing = result.job.status if result.job else "not listed", time.time(), False
+            if status != last_status or told:
+                told = not await report_job(self.task_instance, JobState(status, now)) and told
             if status != last_status or now - said >= LOG_EVERY_SECONDS:
                 last_status, said = status, now
                 self.log.info("Job %s: %s for %s.", self.job_reference, status, duration(now - self.started))

@@ -88,14 +88,37 @@ class TestEvents:
     ) -> None:
         told: list[str] = []
 
-        async def tell(task_instance: Any, state: JobState) -> None:
+        async def tell(task_instance: Any, state: JobState) -> bool:
             told.append(state.status)
+            return True
 
         monkeypatch.setattr(triggers, "report_job", tell)
         simulator.faults.add(FaultRule(match="job", kind="job_hang"))
         await event_of(trigger(await a_job(simulator), seconds=0.5))
         assert told
         assert len(set(told)) == len(told)
+
+    @pytest.mark.parametrize("kept", [True, False])
+    async def test_polls_that_fail_are_told_once_with_the_connection_and_again_when_they_succeed(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, kept: bool
+    ) -> None:
+        told: list[JobState] = []
+
+        async def tell(task_instance: Any, state: JobState) -> bool:
+            told.append(state)
+            return kept
+
+        monkeypatch.setattr(triggers, "report_job", tell)
+        reference = await a_job(simulator)
+        simulator.faults.add(FaultRule(match="get jobs", kind="status", status=503, times=4))
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        await event_of(trigger(reference, seconds=1))
+        (first,) = [each for each in told if each.trouble]
+        assert told[0] == first
+        assert f"The Learnosity connection was '{CONN}', the host 127.0.0.1" in first.trouble
+        assert DEMO_CONSUMER_SECRET not in first.trouble
+        assert not any(each.trouble for each in told[1:])
+        assert told[1:]
 
     async def test_a_halted_job_with_its_own_error(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="bad line 7"))

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetXCom, SetXCom, XComResult
 
-from learnosity.job_report import JOB_KEY, JobState, report_job
+from learnosity.job_report import JOB_KEY, NOT_SEEN, JobState, report_job
 from learnosity.trigger_requests import MOST_AT_ONCE
 
 TASK = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait_for_job", map_index=2)
@@ -46,6 +46,29 @@ async def test_a_state_is_kept_once_with_the_time_of_its_begin(monkeypatch: pyte
         "wait_for_job",
         2,
     )
+
+
+async def test_a_poll_that_fails_is_kept_until_one_succeeds_and_the_state_keeps_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    for state in (
+        JobState("", 0.5, "503"),
+        JobState("", 0.6, "503"),
+        JobState("running", 1.0),
+        JobState("running", 2.0, "503"),
+        JobState("", 3.0, "503"),
+        JobState("running", 4.0),
+        JobState("running", 5.0),
+    ):
+        assert await report_job(TASK, state)
+    assert [each.value for each in supervisor.set] == [
+        {"status": NOT_SEEN, "since": 0.5, "trouble": "503"},
+        {"status": "running", "since": 1.0},
+        {"status": "running", "since": 1.0, "trouble": "503"},
+        {"status": "running", "since": 1.0},
+    ]
 
 
 class Broken:

@@ -22,7 +22,15 @@ from learnosity.web.exports import csv_of
 from learnosity.web.history import PastDataset
 from learnosity.web.item_analysis import own_files
 from learnosity.web.plots import reference
-from learnosity.web.results import NoSuchGroupError, RowsChoice, Sorting, address, chosen_table, rows_choices
+from learnosity.web.results import (
+    NoSuchGroupError,
+    RowsChoice,
+    Sorting,
+    address,
+    chosen_table,
+    has_only_a_part,
+    rows_choices,
+)
 from learnosity.web.tables import TableView, view
 from learnosity.web.trend import figure_names
 
@@ -75,7 +83,7 @@ class Side:
     """The rows of one of the two datasets.
 
     :param rows: None = there are none, or they cannot be read or are not recognised.
-    :param cut: whether its file has more rows than were read.
+    :param cut: whether the dataset has more rows of this kind than were read.
     :param empty: whether it is certain that there are none but the row of its own group.
     :param choices: the kinds of rows that its file has; empty = there is no choice.
     """
@@ -99,7 +107,8 @@ async def side(dataset: PublishedDataset, path: Sequence[str], rows: str = "") -
     if document is None:
         return Side(None, cut=True)
     groups = group_label(dataset.manifest.request, len(path))
-    return await working(_side, document, dataset.layout.dataset_type, rows, groups)
+    found = await working(_side, document, dataset.layout.dataset_type, rows, groups)
+    return replace(found, cut=found.cut or has_only_a_part(dataset, document))
 
 
 async def _has_no_group(dataset: PublishedDataset, path: Sequence[str]) -> bool:

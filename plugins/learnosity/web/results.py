@@ -222,6 +222,13 @@ def _items(
     return replace(plain, table=rows, text="", items=found, scatter=scatter)
 
 
+def has_only_a_part(dataset: PublishedDataset, document: Document) -> bool:
+    """Whether a file has only some of the questions of an analysis, as its manifest counts them."""
+    table, returned = document.first(Kind.ITEMS), dataset.manifest.returned
+    counted = returned.questions if returned else None
+    return table is not None and not document.cut and counted is not None and counted > len(table.rows)
+
+
 def views(document: Document, wanted: Sorting) -> list[TableView]:
     """Every table of a document."""
     return [

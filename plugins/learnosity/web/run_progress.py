@@ -79,11 +79,13 @@ class WaitedFor:
 
     :param label: the task, with its map index.
     :param since: when the wait first saw this status.
+    :param trouble: why the last poll failed; "" = it did not.
     """
 
     label: str
     status: str
     since: datetime
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def _jobs(instances: Sequence[Instance], reports: TaskReports) -> Iterator[Waite
         state = reports.jobs.get((each.task_id, each.map_index))
         if state and each.state in ("deferred", "running") and 0 < state.since < _LAST:
             since = datetime.fromtimestamp(state.since, UTC)
-            yield WaitedFor(_label(each), state.status[:_MAX_STATUS], since)
+            yield WaitedFor(_label(each), state.status[:_MAX_STATUS], since, state.trouble)
 
 
 def _label(instance: Instance) -> str:

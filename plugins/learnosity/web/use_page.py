@@ -33,7 +33,7 @@ from learnosity.web.group_view import users_with_percents
 from learnosity.web.item_analysis import ItemQuery
 from learnosity.web.open_dataset import Shown
 from learnosity.web.rendering import DOWNLOAD_HEADERS, streamed
-from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table
+from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table, has_only_a_part
 from learnosity.web.routes import AskedItems, GroupPath, ShownDataset, SortedBy, Words, page
 from learnosity.web.team_connections import with_connections_of
 
@@ -133,7 +133,7 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
     root = None if shown.dataset.not_listed else shown.dataset.group_file(())
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
-    in_parts = document is not None and _has_only_a_part(shown.dataset, document)
+    in_parts = document is not None and has_only_a_part(shown.dataset, document)
     if in_parts:
         rows = None
     if rows is not None:
@@ -223,13 +223,6 @@ def _is_older(file: ObjectInfo, manifest: ObjectInfo | None, published: datetime
     """
     known = manifest.modified if manifest else None
     return file.modified is not None and known is not None and file.modified < min(known, published.timestamp())
-
-
-def _has_only_a_part(dataset: PublishedDataset, document: Document) -> bool:
-    """Whether a file has only some of the questions of an analysis, as its manifest counts them."""
-    table, returned = document.first(Kind.ITEMS), dataset.manifest.returned
-    counted = returned.questions if returned else None
-    return table is not None and not document.cut and counted is not None and counted > len(table.rows)
 
 
 def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document | None) -> Rows | None:

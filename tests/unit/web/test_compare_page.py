@@ -270,6 +270,18 @@ def test_groups_without_a_figure_that_is_compared_are_found_again(site: Site, mo
     assert [(row.split(",")[0], row.split(",")[-1]) for row in rows[1:]] == [("north", ""), ("east", "gone")]
 
 
+@pytest.mark.parametrize("counted", [4, 2, None])
+def test_the_questions_of_other_files_are_not_told_to_be_gone_for_sure(
+    site: Site, monkeypatch: pytest.MonkeyPatch, counted: int | None
+) -> None:
+    rows = [{"item_reference": f"i{number}", "p_value": 0.5} for number in range(4)]
+    before = items(*rows)
+    now = {"part-0.json": msgspec.json.encode(rows[:2]), "part-1.json": msgspec.json.encode(rows[2:])}
+    publish_two(site, monkeypatch, now, before, "ibk-analysis-by-question")
+    site.publish(now, "ibk-analysis-by-question", returned=Returned(questions=counted))
+    assert ("One of the two has more rows than are compared" in site.get("/compare").text) is (counted == 4)
+
+
 def test_questions_with_other_names_are_not_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = {"item_reference": "i", "p_value": 0.5}, {"question_reference": "q", "p_value": 0.5}
     publish_two(site, monkeypatch, items(one), items(other))

@@ -23,7 +23,7 @@ from learnosity.web.addresses import segment
 from learnosity.web.completeness import GAPS_TO_DO
 from learnosity.web.default_types import default_type
 from learnosity.web.list_rows import Found, Listed
-from learnosity.web.run_progress import Progress, Trouble
+from learnosity.web.run_progress import Progress, Trouble, WaitedFor
 from tests.unit.web import test_app
 from tests.unit.web.test_analysis_pages import ANALYSIS, FILES
 from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Markup, Site, links, row
@@ -450,6 +450,16 @@ def test_a_run_that_failed_without_a_failed_task_says_why_beside_its_datasets(si
     page = words(site.get().text)
     assert NO_TASK_FAILED in page
     assert datasets == 1 or "Failed" in page
+
+
+@pytest.mark.parametrize("trouble", ["", "GET jobs: HTTP 503. The Learnosity connection was 'x', the host <b>."])
+def test_a_wait_whose_polls_fail_says_why(site: Site, trouble: str) -> None:
+    jobs = (WaitedFor("wait_for_job", "running", datetime.now(UTC), trouble),)
+    now = Progress("Waiting for Learnosity's job", True, None, None, (), (), None, True, jobs)
+    site.run = replace(site.run, state="running", progress=now)
+    page = site.get().text
+    assert ("The job cannot be asked at the moment, and is asked again: GET jobs" in page) is bool(trouble)
+    assert "<b>" not in page
 
 
 @pytest.mark.parametrize("going", [True, False])
