@@ -74,8 +74,9 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         # Who may read what is in a folder, and nothing beside it, may not look for a file of the folder's name.
         try:
             return await _listed(prefix, pattern, open_store, error)
-        except StorageError:
-            raise error from None
+        except StorageError as listed:
+            # The reply to the look has no body. That to the listing may say that the key is wrong, or the clock.
+            raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 
 

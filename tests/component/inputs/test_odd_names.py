@@ -134,6 +134,25 @@ async def test_a_folder_may_be_all_that_may_be_read(connect: Connect) -> None:
             await found(f"{connect(server.url)}/in")
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("SignatureDoesNotMatch", "access key or its secret is wrong"),
+        ("RequestTimeTooSkewed", "Correct this machine's clock"),
+        ("AccessDenied", "Could not look at s3://landing/in: no permission"),
+        ("", "Could not look at s3://landing/in: no permission"),
+    ],
+)
+async def test_why_an_input_may_not_be_read_is_told(connect: Connect, code: str, says: str) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.take()
+        await asked.give(reply(403, b"" if asked.method == "HEAD" or not code else xml(code)))
+
+    async with hand_made(behaviour) as server:
+        with pytest.raises(StorageError, match=says):
+            await found(f"{connect(server.url)}/in")
+
+
 async def test_markers_of_a_real_server_are_passed_over_and_an_empty_file_is_not(
     connect: Connect, s3_server: SeaweedFS
 ) -> None:
