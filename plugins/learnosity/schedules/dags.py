@@ -189,8 +189,14 @@ def _timetable(schedule: Schedule) -> Any:
 
 def _asset_ref(text: str) -> Any:
     """A reference to an asset by its name or its URI. Airflow changes some URIs of assets, such as `s3://lake/roster/`,
-    and compares the changed ones, but does not change the URI of a reference."""
-    return Asset.ref(uri=Asset(uri=text).uri) if "://" in text else Asset.ref(name=text)
+    and compares the changed ones, but does not change the URI of a reference.
+
+    A task process does not need the schedule, so there the URI stays as it is: Airflow would look for all of its
+    providers, which takes more than half a second.
+    """
+    if "://" not in text:
+        return Asset.ref(name=text)
+    return Asset.ref(uri=text if get_parsing_context().task_id else Asset(uri=text).uri)
 
 
 def _interval(schedule: Schedule) -> Callable[[Any], Interval] | None:

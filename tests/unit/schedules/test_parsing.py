@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG
@@ -64,6 +65,22 @@ def test_a_task_process_parses_the_file_of_its_dag_and_makes_no_other_dag(
     assert list(dags.scheduled_dags(folder)) == ["learnosity_of_school_17"]
     assert (parsed(), made) == (1, ["of_school_17"])
     assert not caplog.records  # the log of a task has nothing about other files
+
+
+def test_a_task_process_does_not_look_for_the_providers_that_know_uris(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_: str) -> Any:
+        raise AssertionError("Airflow looks for its providers")
+
+    text = "name: a\nschedule: {assets: ['s3://lake/roster/']}\nparams: {dataset_type: x}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    monkeypatch.setattr("airflow.sdk.definitions.asset._get_uri_normalizer", look)
+    in_a_task_of("learnosity_a", monkeypatch)
+    with pytest.raises(AssertionError):  # a command such as `airflow dags test` names no task, and may store the DAG
+        dags.scheduled_dags(tmp_path)
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "create_dataset")
+    assert list(dags.scheduled_dags(tmp_path)) == ["learnosity_a"]
 
 
 def test_the_dag_of_a_task_is_the_one_that_the_scheduler_knows(
