@@ -182,6 +182,8 @@ class TestNames:
                 {"url": "https://h/q/1", "key": f"r/{other}/{written}/d/x.json"},
             ):
                 assert names(classify({"status": True}, {"files": [each]}, dataset_id=own)) == ["d/x.json"]
+        twice = {"url": "https://h/q/1", "key": f"r/{own}/{own}/d/x.json"}
+        assert names(classify({"status": True}, {"files": [twice]}, dataset_id=own)) == ["d/x.json"]
         listing = {"link": f"https://h/r/{own.upper()}/", "files": [A]}
         assert names(classify({"status": True}, listing, dataset_id=own)) == ["a.json"]
 
