@@ -482,6 +482,13 @@ class TestGroups:
         assert list(reading.children) == children
         assert json.loads(reading.content) == data
 
+    @pytest.mark.parametrize("key", ["parent", "ancestor_1", "parent_group", "breadcrumbs"])
+    def test_groups_alone_that_may_be_above_or_the_datasets_own_are_not_understood(self, key: str) -> None:
+        named = [{"group_name": "n"}, {"group_name": "s"}]
+        for value in ({"group_path": [], "groups": named}, {"dataset_group": {"group_path": []}}, named):
+            assert isinstance(read({key: value}), NotUnderstood), value
+        assert isinstance(read({key: {"group_path": []}, "users": [{"user_id": "u", "score": 1}]}), Inline)
+
     @pytest.mark.parametrize(
         "data",
         [
