@@ -67,9 +67,11 @@ _PART = re.compile(
 _DENIED = re.compile(
     r"(?:\b(?:no|not|never|none|nor|neither|without)|n.t)(?: (?:a|an|any|the|these|those|of))* $", re.IGNORECASE
 )
+_COUNT = r"\d[\d,.]{0,20}"  # longer ones would take quadratic time
 # How many files of how many: `3 of 200 files`. If a verb follows, it must be about the listing.
 _SOME_OF = re.compile(
-    rf"\b(\d[\d,.]*) (?:{_FILE} )?(?:out )?of (?:the |all |a total of )*(\d[\d,.]*)(?= (?:result |output )?{_FILE}\b"
+    rf"\b({_COUNT}) (?:{_FILE} )?(?:out )?of (?:the |all |a total of ){{0,3}}({_COUNT})"
+    rf"(?= (?:result |output )?{_FILE}\b"
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
     re.IGNORECASE,
 )
@@ -78,7 +80,7 @@ _SOME_OF = re.compile(
 _ROWS = r"(?:rows|questions|items|results|lines|records)"
 _SOME_ROWS_OF = re.compile(
     r"(?P<before>\b(?:only|first|show\w*|return\w*|list\w*)\b[^.!?\d]{0,20})?"
-    rf"\b(?P<part>\d[\d,.]*) (?:{_ROWS} )?(?:out )?of (?:the |all |a total of )*(?P<whole>\d[\d,.]*) {_ROWS}\b"
+    rf"\b(?P<part>{_COUNT}) (?:{_ROWS} )?(?:out )?of (?:the |all |a total of ){{0,3}}(?P<whole>{_COUNT}) {_ROWS}\b"
     r"(?P<after> (?:(?:is|are|was|were) )?(?:listed|shown|returned|included)\b(?! (?:errors?|no|nothing|un\w+)\b))?"
     r"(?P<end>\s*(?:[.!;]|$))?",
     re.IGNORECASE,

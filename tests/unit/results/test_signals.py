@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -719,6 +720,12 @@ class TestParts:
         for data in ({"files": [A, B]}, {"rows": [ROW]}):
             assert isinstance(read({**data, "warnings": [warning]}), NotUnderstood)
             assert isinstance(read(data, warning=warning), NotUnderstood)
+
+    def test_a_remark_of_many_digits_is_read_in_little_time(self) -> None:
+        began = time.process_time()
+        for remark in ("1," * 50_000, "2 of 200 rows " * 7_000, "1 of " + "the " * 25_000):
+            read({"files": [A, B], "message": remark})
+        assert time.process_time() - began < 10
 
     def test_files_that_are_listed_elsewhere_are_missed_beside_rows(self) -> None:
         assert isinstance(read({"rows": [ROW], "listed_files": 200}), NotUnderstood)
