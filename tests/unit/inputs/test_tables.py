@@ -406,6 +406,10 @@ class TestText:
         found = spooled(b"id,note\n1,x\n,\n", schema=schema_for("next-years-type"))
         assert found == [{"id": "1", "note": "x"}, {"id": "", "note": ""}]
 
+    def test_a_row_of_dashes_is_a_record_where_every_column_is_one(self) -> None:
+        found = spooled(b"id,note\n--,--\n1,--\n", schema=schema_for("next-years-type"))
+        assert found == [{"id": "--", "note": "--"}, {"id": "1", "note": "--"}]
+
     def test_a_line_of_dashes_below_the_header_is_no_user(self) -> None:
         """As sqlcmd writes it, which may leave one dash for a short column."""
         for ruler in (b"-------,--------,------\n", b"--,-,-\n", b" -- ,  -,-\n"):
