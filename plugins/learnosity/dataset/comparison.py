@@ -89,7 +89,7 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
     """
     # The two datasets may have been requested with different fields. So rows are matched by the name columns that both
     # datasets have.
-    shared = _telling(tuple(name for name in now.names if before and name in before.names))
+    shared = tuple(name for name in now.names if before and name in before.names)
     old = dict(_keyed(before, shared or before.names)) if before else {}
     theirs = set(before.measures) if before else set()
     measures = [name for name in now.measures if not before or name in theirs] or list(now.measures)
@@ -102,11 +102,6 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
     gone = [_row(None, other, other, now.names, measures) for other in old.values()]
     columns = [*now.names[:2], *(f"{name}{end}" for name in measures for end in ("", BEFORE, CHANGE))]
     return Comparison(Table(now.kind, "compared", tuple(columns), [*rows, *gone]), new, len(gone))
-
-
-def _telling(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the name columns that tell questions apart. The number of a question is its place, which may change."""
-    return tuple(name for name in names if name != "question_number" or "question_reference" not in names)
 
 
 def change(now: Any, before: Any) -> float | None:
@@ -137,7 +132,10 @@ def _keyed(table: Slim, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...],
     """The rows by these columns of theirs. A second row with the same name gets a number after it."""
     seen: dict[tuple[str, ...], int] = {}
     for row in table.rows:
-        key = (*names, *("" if row[name] is None else f"{row[name]!s:.200}" for name in names))
+        # The number of a question is its place, which may change. It counts only where the question has no reference.
+        is_named = "question_reference" in names and row["question_reference"] is not None
+        told = ("" if name == "question_number" and is_named else row[name] for name in names)
+        key = (*names, *("" if each is None else f"{each!s:.200}" for each in told))
         number = seen[key] = seen.get(key, -1) + 1
         yield (*key, str(number)), row
 

@@ -157,7 +157,7 @@ class TableInput:
                     self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
                 elif is_header(row, header, columns):
                     self._problems.add(name, number, "the header is here again: join files without their headers")
-                elif block.is_odd and is_ruler(row):
+                elif block.is_odd and self._is_checked and is_ruler(row):
                     self._problems.add(name, number, "the row has dashes alone, as sqlcmd writes them: leave it out")
                 elif what := _oddity(row, columns, dialect) if block.is_odd else "":
                     self._problems.add(name, number, what)

@@ -86,13 +86,13 @@ def name_in_address(address: str, dataset_id: str) -> tuple[str, bool]:
     """
     path = _path_of(address)
     found = next(_places_of(dataset_id, path), None)
-    return (path[found.end() :], True) if found else (path.rpartition("/")[2], False)
+    return (path[found.end() + 1 :], True) if found else (path.rpartition("/")[2], False)
 
 
 def behind_id(text: str, dataset_id: str) -> str:
     """What follows the last mention of the dataset's id in a path; the whole text when there is none."""
     *_, last = (None, *_places_of(dataset_id, text))
-    return text[last.end() :] if last else text
+    return text[last.end() + 1 :] if last else text
 
 
 def leads_into(text: str, dataset_id: str) -> bool:
@@ -108,13 +108,16 @@ def points_to_a_listing(address: str, dataset_id: str) -> bool:
 
 
 def _places_of(dataset_id: str, path: str) -> Iterator[re.Match[str]]:
-    """Where a path has the id of the dataset as a folder. An id may be in upper or in lower case."""
+    """Where a path has the id of the dataset as a folder, without the slash behind it: the id may follow twice.
+
+    An id may be in upper or in lower case.
+    """
     return _folder_of(dataset_id).finditer(path)
 
 
 @lru_cache(maxsize=16)
 def _folder_of(dataset_id: str) -> re.Pattern[str]:
-    return re.compile(f"/{re.escape(dataset_id)}/", re.IGNORECASE)
+    return re.compile(f"/{re.escape(dataset_id)}(?=/)", re.IGNORECASE)
 
 
 def _path_of(address: str) -> str:

@@ -205,6 +205,8 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
         if found.rows:
             return "it lists files and holds rows as well"
         return _lost(found) or _files(found, cursor, first_page)
+    if found.has_groups_above and not found.files and not found.rows_of:
+        return "it holds nothing but groups under a key for the groups above, which may be the dataset's own"
     if found.proven_rows:
         if cursor is not None:
             return "its rows go on after this page"

@@ -35,6 +35,7 @@ def note_row(row: Mapping[str, Any], place: Place, found: Findings) -> None:
     if not place.listed and place.key in STRUCTURE_KEYS:
         _note_reply(row, found)
     if place.key in GROUP_CONTEXT or place.is_above:
+        found.has_groups_above |= place.is_above and not has_subject
         return
     if isinstance(item := row.get("item_reference"), str):
         found.items.add(item)

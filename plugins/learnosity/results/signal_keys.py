@@ -80,7 +80,7 @@ _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incom
 # number of answers. Beside rows, these numbers say nothing. A value that is not a number may be a flag or a time.
 _NUMBERS = (
     rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
-    rf"|(?:n|all|listed|shown){_FILES}|expected|listed|shown"
+    rf"|(?:n|all|shown){_FILES}|expected|listed|shown"
 )
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (

@@ -67,9 +67,11 @@ _PART = re.compile(
 _DENIED = re.compile(
     r"(?:\b(?:no|not|never|none|nor|neither|without)|n.t)(?: (?:a|an|any|the|these|those|of))* $", re.IGNORECASE
 )
+_COUNT = r"\d[\d,.]{0,20}"  # longer ones would take quadratic time
 # How many files of how many: `3 of 200 files`. If a verb follows, it must be about the listing.
 _SOME_OF = re.compile(
-    rf"\b(\d[\d,.]*) (?:{_FILE} )?(?:out )?of (?:the |all |a total of )*(\d[\d,.]*)(?= (?:result |output )?{_FILE}\b"
+    rf"\b({_COUNT}) (?:{_FILE} )?(?:out )?of (?:the |all |a total of ){{0,3}}({_COUNT})"
+    rf"(?= (?:result |output )?{_FILE}\b"
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
     re.IGNORECASE,
 )
@@ -78,12 +80,26 @@ _SOME_OF = re.compile(
 _ROWS = r"(?:rows|questions|items|results|lines|records)"
 _SOME_ROWS_OF = re.compile(
     r"(?P<before>\b(?:only|first|show\w*|return\w*|list\w*)\b[^.!?\d]{0,20})?"
-    rf"\b(?P<part>\d[\d,.]*) (?:{_ROWS} )?(?:out )?of (?:the |all |a total of )*(?P<whole>\d[\d,.]*) {_ROWS}\b"
+    rf"\b(?P<part>{_COUNT}) (?:{_ROWS} )?(?:out )?of (?:the |all |a total of ){{0,3}}(?P<whole>{_COUNT}) {_ROWS}\b"
     r"(?P<after> (?:(?:is|are|was|were) )?(?:listed|shown|returned|included)\b(?! (?:errors?|no|nothing|un\w+)\b))?"
     r"(?P<end>\s*(?:[.!;]|$))?",
     re.IGNORECASE,
 )
 _OF_THE_API = re.compile(r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\bv\d{4}\.\d\.LTS\b", re.IGNORECASE)
+# A warning about the API has no other words than these. One word more may be about the dataset: `Deprecated items are
+# excluded.`, `3 groups failed (v2025.2.LTS)`.
+_API_WORDS = words(
+    "a an and api apis april are as august be been by calls current december deprecated deprecation end endpoint "
+    "endpoints ends february from has have in instead is it its january july june latest learnosity life longer "
+    "lts march may migrate move new newer next no november now october of old older on or please reach reached "
+    "reaches release releases requests retired scheduled sdk september since soon sunset support supported switch "
+    "that the this to until update upgrade use uses using version versions was were will with you your"
+)
+_NAMES_OF_API = re.compile(
+    r"\bdata api\b|\bv1\b|\bv\d{4}\.\d\.LTS\b|\b20\d\d(?:-\d\d){0,2}\b"
+    r"|\b[0-3]?\d(?= (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))",
+    re.IGNORECASE,
+)
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: the value of these keys can only be the time when the dataset was completed. Under other keys of flags, a
 # value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time.
@@ -127,8 +143,10 @@ def _number(text: str) -> str:
 
 def is_about_api(value: Any) -> bool:
     """Whether a warning is about the API itself, such as a version that ends, and not about the dataset."""
-    is_text = isinstance(value, str) and _OF_THE_API.search(value) is not None
-    return is_text and not says_part(value) and not says_later(value)
+    if not isinstance(value, str) or not _OF_THE_API.search(value) or says_part(value) or says_later(value):
+        return False
+    plain = _NAMES_OF_API.sub(" ", value.lower())
+    return _API_WORDS.issuperset(re.findall(r"\w+", plain))
 
 
 def says_no(text: str) -> bool:

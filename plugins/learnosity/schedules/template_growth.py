@@ -7,7 +7,7 @@ processor. What is computed in a run could fill that of a worker.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from jinja2 import nodes
 
@@ -100,12 +100,13 @@ def _given(tree: nodes.Template) -> Given:
 
 
 def _repeats(tree: nodes.Template, given: Given) -> int:
-    """How many times a template may write its longest text: by names that it uses several times, and by loops.
-
-    A name may be set to a text with other names, which may be set in the same way. So what each of them adds is
-    multiplied.
-    """
-    repeats = max(1, _uses(tree, given))
+    """How many times a template may write its longest text: by names that it uses several times, and by loops."""
+    weights: dict[str, int] = {}
+    if all(_weigh(name, given, weights, ()) for name in given):
+        return max(1, _uses(tree, given, weights))
+    # A name is set to a text with this name, such as `{% set x = x ~ x %}`. So what each statement adds is multiplied.
+    alike = dict.fromkeys(given, 1)
+    repeats = max(1, _uses(tree, given, alike))
     for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
         values: Sequence[nodes.Node] = ()
         match each:
@@ -115,28 +116,61 @@ def _repeats(tree: nodes.Template, given: Given) -> int:
                 values = each.body
             case nodes.With():
                 values = each.values
-        repeats *= max(1, sum(_uses(value, given) for value in values))
+        repeats *= max(1, sum(_uses(value, given, alike) for value in values))
     return repeats
 
 
-def _uses(node: nodes.Node, given: Given) -> int:
-    """How many times what a node writes, or its value, may have the text of a name that the template has set."""
+def _weigh(name: str, given: Given, weights: dict[str, int], above: tuple[str, ...]) -> bool:
+    """Note how many times the value of a name may have the longest text. Names in it are weighed before.
+
+    :param above: the names whose values have this one.
+    :returns: whether no name is in its own value.
+    """
+    if name in weights:
+        return True
+    if name in above:
+        return False
+    for value in given[name]:
+        inner = {each.name for each in (value, *value.find_all(nodes.Name)) if isinstance(each, nodes.Name)}
+        if not all(_weigh(each, given, weights, (*above, name)) for each in inner & given.keys()):
+            return False
+    weights[name] = max(1, *(_writes(value, given, weights) for value in given[name]))
+    return True
+
+
+def _writes(value: nodes.Node, given: Given, weights: Mapping[str, int]) -> int:
+    """As `_uses`, of what a name is set to: a block is what it writes."""
+    body = value.body if isinstance(value, nodes.AssignBlock) else [value]
+    return sum(_uses(each, given, weights) for each in body)
+
+
+def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int]) -> int:
+    """How many times what a node writes, or its value, may have the longest text of the names that are set.
+
+    :param weights: how many times the value of each name may have it.
+    """
+
+    def of(several: Iterable[nodes.Node]) -> int:
+        return sum(_uses(each, given, weights) for each in several)
+
     match node:
         case nodes.Name(name=name, ctx="load"):
-            return int(name in given)
+            return weights.get(name, 0)
         case nodes.For():
-            return _turns(node.iter, given, set()) * max(1, sum(_uses(each, given) for each in node.body + node.else_))
+            # A long text has more characters for a loop than a short one.
+            turns = _turns(node.iter, given, set()) * max(1, _uses(node.iter, given, weights))
+            return turns * max(1, of(node.body + node.else_))
         case nodes.Assign() | nodes.AssignBlock():
             return 0  # it writes nothing
         case nodes.With():
-            return sum(_uses(each, given) for each in node.body)
+            return of(node.body)
         case nodes.Sub() | nodes.Div() | nodes.FloorDiv() | nodes.Compare() | nodes.Not() | nodes.Test():
             return 0  # a number, or true or false
         case nodes.Filter(name="abs" | "float" | "int" | "length" | "round"):
             return 0
         case nodes.Expr() if (branches := _branches(node, {}, set())) is not None:
-            return max((_uses(each, given) for each in branches), default=0)
-    return sum(_uses(each, given) for each in node.iter_child_nodes())
+            return max((_uses(each, given, weights) for each in branches), default=0)
+    return of(node.iter_child_nodes())
 
 
 def _turns(node: nodes.Node, given: Given, seen: set[str]) -> int:
@@ -148,8 +182,18 @@ def _turns(node: nodes.Node, given: Given, seen: set[str]) -> int:
     while isinstance(node, nodes.Getattr | nodes.Getitem):
         node = node.node
     if isinstance(node, nodes.Name) and (branches := _branches(node, given, seen)) is not None:
-        return max((_turns(each, given, seen) for each in branches), default=1)
+        return max((_most_turns(each, given, seen) for each in branches), default=1)
     return RUN_ID
+
+
+def _most_turns(node: nodes.Node, given: Given, seen: set[str]) -> int:
+    """As `_turns`, of a value or of what is in it: the name of an outer loop has one entry of its list."""
+    match node:
+        case nodes.List(items=items) | nodes.Tuple(items=items):
+            return max([len(items), *(_most_turns(each, given, seen) for each in items)])
+        case nodes.Const(value=value):
+            return len(value) if isinstance(value, str) else 1
+    return _turns(node, given, seen)
 
 
 def _texts(node: nodes.Node, given: Given) -> Iterator[str]:

@@ -138,6 +138,7 @@ async def _earlier(request: Request, shown: Shown, other: PastDataset) -> Shown 
             return None
         found = _beside(shown.publication, several)
         dataset: PublishedDataset = await opened(run, found, shown.may_read)
+        dataset.check_listed()
     except OtherDagError:
         raise
     except (HTTPException, LearnosityError) as error:

@@ -188,6 +188,19 @@ def test_a_question_that_has_moved_within_its_item_is_neither_new_nor_gone(one: 
         assert (found.new, found.gone) == (len(set(one) - set(other)), len(set(other) - set(one)))
 
 
+def test_questions_without_a_reference_are_told_by_their_number_beside_others_with_one() -> None:
+    def of(*questions: tuple[int, str | None, float]) -> Any:
+        rows = [
+            {"item_reference": "i", "question_number": number, "question_reference": name, "p_value": value}
+            for number, name, value in questions
+        ]
+        return slim(Table(Kind.ITEMS, "", (*REFERENCES, "p_value"), rows))
+
+    found = compare(of((2, None, 0.6), (3, "q", 0.5)), of((1, None, 0.3), (2, None, 0.4), (4, "q", 0.5)))
+    assert [row["p_value_before"] for row in found.table.rows] == [0.4, 0.5, 0.3]
+    assert (found.new, found.gone) == (0, 1)
+
+
 def test_a_column_of_names_without_any_does_not_count() -> None:
     now = Table(Kind.ITEMS, "", (*REFERENCES[:2], "p_value"), [{"item_reference": "i", "p_value": 1}])
     before = Table(Kind.ITEMS, "", (*REFERENCES[:2], "p_value"), [{"item_reference": "i", "question_reference": "q"}])

@@ -232,6 +232,10 @@ class TestText:
         content = HEADER + "u1,ü,s1\n".encode() + "u2,ü,s1\n".encode("cp1252")
         assert problems(content) == ["users.csv:3: not valid UTF-8 from here on, although the text before is"]
 
+    @pytest.mark.parametrize("note", ["note\x1b", "\x02note"])
+    def test_the_name_of_a_column_that_is_not_read_may_hold_a_control_character(self, note: str) -> None:
+        assert spooled(f"{note},user_id,district,school\nn,u1,d1,s1\n".encode()) == [user("u1")]
+
     @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
     @pytest.mark.parametrize("end", ["\n", "\r\n"])
     @pytest.mark.parametrize("name", ["東京都", "Школа имени Ломоносова", "Σχολείο", "بيروت"])
@@ -401,6 +405,10 @@ class TestText:
     def test_a_row_of_empty_cells_is_a_record_where_every_column_is_one(self) -> None:
         found = spooled(b"id,note\n1,x\n,\n", schema=schema_for("next-years-type"))
         assert found == [{"id": "1", "note": "x"}, {"id": "", "note": ""}]
+
+    def test_a_row_of_dashes_is_a_record_where_every_column_is_one(self) -> None:
+        found = spooled(b"id,note\n--,--\n1,--\n", schema=schema_for("next-years-type"))
+        assert found == [{"id": "--", "note": "--"}, {"id": "1", "note": "--"}]
 
     def test_a_line_of_dashes_below_the_header_is_no_user(self) -> None:
         """As sqlcmd writes it, which may leave one dash for a short column."""

@@ -182,6 +182,8 @@ class TestNames:
                 {"url": "https://h/q/1", "key": f"r/{other}/{written}/d/x.json"},
             ):
                 assert names(classify({"status": True}, {"files": [each]}, dataset_id=own)) == ["d/x.json"]
+        twice = {"url": "https://h/q/1", "key": f"r/{own}/{own}/d/x.json"}
+        assert names(classify({"status": True}, {"files": [twice]}, dataset_id=own)) == ["d/x.json"]
         listing = {"link": f"https://h/r/{own.upper()}/", "files": [A]}
         assert names(classify({"status": True}, listing, dataset_id=own)) == ["a.json"]
 
@@ -479,6 +481,13 @@ class TestGroups:
         assert reading.path == path
         assert list(reading.children) == children
         assert json.loads(reading.content) == data
+
+    @pytest.mark.parametrize("key", ["parent", "ancestor_1", "parent_group", "breadcrumbs"])
+    def test_groups_alone_that_may_be_above_or_the_datasets_own_are_not_understood(self, key: str) -> None:
+        named = [{"group_name": "n"}, {"group_name": "s"}]
+        for value in ({"group_path": [], "groups": named}, {"dataset_group": {"group_path": []}}, named):
+            assert isinstance(read({key: value}), NotUnderstood), value
+        assert isinstance(read({key: {"group_path": []}, "users": [{"user_id": "u", "score": 1}]}), Inline)
 
     @pytest.mark.parametrize(
         "data",

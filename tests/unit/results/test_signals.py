@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -685,7 +686,12 @@ class TestParts:
 
     @pytest.mark.parametrize(
         "warning",
-        ["Version v2025.2.LTS is deprecated.", "This endpoint reaches its end of life in 2027", "Use v2026.3.LTS."],
+        [
+            "Version v2025.2.LTS is deprecated.",
+            "This endpoint reaches its end of life in 2027",
+            "Use v2026.3.LTS.",
+            "You are using a deprecated version of the Data API (v2024.1.LTS). Its support ends on 31 March 2027.",
+        ],
     )
     def test_a_warning_about_the_api_is_none_about_the_dataset(self, warning: str) -> None:
         value: Any
@@ -697,6 +703,32 @@ class TestParts:
         for other in ("One file is missing.", f"{warning} Only 2 of 200 files are listed.", 7, True):
             for value in (other, [other], [warning, other]):
                 assert not isinstance(read({"files": [A, B]}, warnings=value), Files)
+
+    @pytest.mark.parametrize(
+        "warning",
+        [
+            "Generated with v2023.1.LTS; 3 groups failed.",
+            "Sessions with deprecated question types were skipped.",
+            "Deprecated items are excluded.",
+            "Incomplete: v2023.1.LTS does not export all groups",
+            "v2023.1.LTS is deprecated. Some groups are missing.",
+            "Sunset Valley district could not be exported",
+            "Deprecated: 3 of 200",
+        ],
+    )
+    def test_a_warning_that_names_a_version_may_be_about_the_dataset(self, warning: str) -> None:
+        for data in ({"files": [A, B]}, {"rows": [ROW]}):
+            assert isinstance(read({**data, "warnings": [warning]}), NotUnderstood)
+            assert isinstance(read(data, warning=warning), NotUnderstood)
+
+    def test_a_remark_of_many_digits_is_read_in_little_time(self) -> None:
+        began = time.process_time()
+        for remark in ("1," * 50_000, "2 of 200 rows " * 7_000, "1 of " + "the " * 25_000):
+            read({"files": [A, B], "message": remark})
+        assert time.process_time() - began < 10
+
+    def test_files_that_are_listed_elsewhere_are_missed_beside_rows(self) -> None:
+        assert isinstance(read({"rows": [ROW], "listed_files": 200}), NotUnderstood)
 
     @pytest.mark.parametrize(
         "about_the_call",

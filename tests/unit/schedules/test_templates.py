@@ -330,6 +330,21 @@ REPEATING = {
     "with": "{% set x = run_id %}" + "{% with x = x ~ x %}" * 13 + "{{ x }}" + "{% endwith %}" * 13,
     "written often": "{% set x = run_id %}" + f"{{% set x = {TENFOLD} %}}" * 2 + "{{ x }}" * 50,
     "loop over a text": "{% for a in run_id %}" * 3 + "x" + "{% endfor %}" * 3,
+    "by a chain of names": "{% set x0 = run_id %}"
+    + "".join(f"{{% set x{n + 1} = x{n} ~ x{n} %}}" for n in range(13))
+    + "{{ x13 }}",
+    "loop over a text of names": "{% set x = ds %}{% set y = x ~ x ~ x ~ x ~ x ~ x ~ x ~ x %}"
+    + "{% set z = y ~ y ~ y ~ y %}{% for a in z %}"
+    + "x" * 500
+    + "{% endfor %}",
+    "loop over a list of a list": f"{{% set x = [{[0] * 20}] %}}{{% for a in x %}}"
+    + "{% for b in a %}" * 6
+    + "x"
+    + "{% endfor %}" * 7,
+    "loop over a text of a list": f"{{% set x = ['{'a' * 99}'] %}}{{% for a in x %}}"
+    + "{% for b in a %}" * 4
+    + "x"
+    + "{% endfor %}" * 5,
     "loop over a list": "{% for a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] %}" * 5 + "x" + "{% endfor %}" * 5,
     "loop over a name": "{% set l = [1] %}"
     + "{% set l = l + l %}" * 8
@@ -356,6 +371,10 @@ def test_no_name_and_no_loop_makes_a_text_too_long(text: str) -> None:
         "{% for m in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] %}{{ '%02d' % m }}{{ ',' if m < 12 }}{% endfor %}",
         "{% set x = 'a' if params.a else 'b' if params.b %}{% set y = x ~ '-' ~ x %}{{ y if params.c else x }}",
         "{% set t = dag_run.run_after %}" + "{{ t.year }}" * 100,
+        "{% set t = dag_run.run_after | days_before(1) %}{% set y = t.year %}{% set m = '%02d' % t.month %}"
+        "{% set d = '%02d' % t.day %}{% set begin = y ~ '-' ~ m ~ '-01' %}{% set end = y ~ '-' ~ m ~ '-' ~ d %}"
+        "{% set folder = y ~ '/' ~ m ~ '/' ~ d %}{% set german = d ~ '.' ~ m ~ '.' ~ y %}{% set plain = y ~ m ~ d %}"
+        "{% set us = m ~ '/' ~ d ~ '/' ~ y %}{{ folder }}/{{ plain }}/{{ begin }}--{{ end }}/{{ german }} {{ us }}",
     ],
 )
 def test_names_and_loops_of_every_day_can_be_used(text: str) -> None:

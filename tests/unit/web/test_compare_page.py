@@ -435,7 +435,7 @@ def test_requests_that_differ_are_warned_about(two: Site) -> None:
     assert "were asked for differently: filters of their requests differ" in page
 
 
-@pytest.mark.parametrize("how", ["folder", "manifest", "run", "xcom", "file", "changed file"])
+@pytest.mark.parametrize("how", ["folder", "manifest", "run", "xcom", "file", "changed file", "too many files"])
 def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
     two: Site, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -448,6 +448,9 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
         (two.folder / layout.data("groups/group.json")).unlink()
     elif how == "changed file":
         (two.folder / layout.data("groups/group.json")).write_bytes(b"{}")
+    elif how == "too many files":
+        content = msgspec.json.decode((two.folder / layout.manifest).read_bytes())
+        (two.folder / layout.manifest).write_bytes(msgspec.json.encode(content | {"file_count": 70_000}))
     else:
         gone = None if how == "run" else replace(two.run, datasets=())
         current = two.run
