@@ -58,7 +58,7 @@ def unfolded(document: Document, limits: Limits = WHOLE) -> Document:
         at = next(place for place, table in enumerate(tables) if table is found[0])
         tables[at : at + 1] = _unfolded(found[0])
     hidden = document.hidden or any(map(_holds_rows, tables))
-    if len(tables) == len(document.tables):
+    if tables == list(document.tables):
         return replace(document, hidden=hidden)
     cut = document.cut or len(tables) > limits.tables or any(len(table.rows) > limits.rows for table in tables)
     shown = (replace(table, rows=table.rows[: limits.rows]) for table in tables[: min(limits.tables, len(tables))])

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from learnosity.dataset.completeness import groups_returned
@@ -66,6 +66,7 @@ def users_in(value: Any) -> int:
     return ("user_id" in value) + sum(map(users_in, value.values())) if isinstance(value, dict) else 0
 
 
+@example({"group_name": [{"user_id": None}], "groups": []})
 @given(VALUES)
 def test_every_user_is_in_a_table_or_the_document_says_that_there_are_more(value: Any) -> None:
     document = read(value)

@@ -485,7 +485,8 @@ class TestGroups:
     @pytest.mark.parametrize("key", ["parent", "ancestor_1", "parent_group", "breadcrumbs"])
     def test_groups_alone_that_may_be_above_or_the_datasets_own_are_not_understood(self, key: str) -> None:
         named = [{"group_name": "n"}, {"group_name": "s"}]
-        for value in ({"group_path": [], "groups": named}, {"dataset_group": {"group_path": []}}, named):
+        shapes: list[Any] = [{"group_path": [], "groups": named}, {"dataset_group": {"group_path": []}}, named]
+        for value in shapes:
             assert isinstance(read({key: value}), NotUnderstood), value
         assert isinstance(read({key: {"group_path": []}, "users": [{"user_id": "u", "score": 1}]}), Inline)
 
