@@ -84,6 +84,13 @@ _SOME_ROWS_OF = re.compile(
     re.IGNORECASE,
 )
 _OF_THE_API = re.compile(r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\bv\d{4}\.\d\.LTS\b", re.IGNORECASE)
+# Words that say what the dataset lacks: `v2025.2.LTS is deprecated; 3 files are missing` is not about the API alone.
+_LACKS = re.compile(
+    r"\b(?:missing|incomplete|partial\w*|fail\w*|errors?|skip\w*|dropp?(?:s|ed)?|omit\w*|exclud\w*|left out|lost"
+    r"|truncat\w*|timed? ?out|unable|can ?not|could not|(?:can|could|was|were)n['\u2019]t"
+    r"|(?:was|were|has been|have been) not)\b",
+    re.IGNORECASE,
+)
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: the value of these keys can only be the time when the dataset was completed. Under other keys of flags, a
 # value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time.
@@ -128,7 +135,7 @@ def _number(text: str) -> str:
 def is_about_api(value: Any) -> bool:
     """Whether a warning is about the API itself, such as a version that ends, and not about the dataset."""
     is_text = isinstance(value, str) and _OF_THE_API.search(value) is not None
-    return is_text and not says_part(value) and not says_later(value)
+    return is_text and not says_part(value) and not says_later(value) and _LACKS.search(value) is None
 
 
 def says_no(text: str) -> bool:

@@ -699,6 +699,23 @@ class TestParts:
                 assert not isinstance(read({"files": [A, B]}, warnings=value), Files)
 
     @pytest.mark.parametrize(
+        "warning",
+        [
+            "v2025.2.LTS is deprecated; 3 files are missing",
+            "Export failed for one file: v2025.2.LTS",
+            "12 sessions of deprecated activities were skipped",
+            "Deprecated fields: some users could not be exported",
+            "The dataset is incomplete (deprecated endpoint)",
+            "End of support: results omitted",
+        ],
+    )
+    def test_a_warning_about_the_api_that_says_what_is_missing_is_one_about_the_dataset(self, warning: str) -> None:
+        for data in ({"files": [A, B]}, {"rows": [ROW]}):
+            for value in (warning, [warning]):
+                assert isinstance(read({**data, "warnings": value}), NotUnderstood)
+                assert isinstance(read(data, warning=value), NotUnderstood)
+
+    @pytest.mark.parametrize(
         "about_the_call",
         [
             {"rate_limit": {"limit": 1000, "remaining": 998, "reset": 5}},
@@ -716,6 +733,12 @@ class TestParts:
             assert names(read({"files": [A, B], key: {"json": 1, "csv": 1}})) == ["a.json", "b.csv"]
             assert "were found" in why(read({"files": [A, B], key: {"json": 2, "csv": 1}}))
         assert names(read({"files": [A, B], "rows_by_type": {"json": 200, "csv": 100}})) == ["a.json", "b.csv"]
+        for key in ("statistics", "stats"):  # they do not say what they count, so it need not be the files
+            assert names(read({"files": [A, B], key: {"json": 12345, "csv": 99}})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["groups", "children"])
+    def test_a_number_of_a_format_is_no_list_of_groups(self, key: str) -> None:
+        assert "not a list" in why(read({"group_path": [], key: {"csv": 0}}))
 
     @pytest.mark.parametrize("key", ["total_hits", "totalHits", "hit_count", "hitCount"])
     def test_a_total_of_hits_is_compared_with_files_and_rows(self, key: str) -> None:
