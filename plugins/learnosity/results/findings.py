@@ -78,6 +78,8 @@ class Findings:
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
     """For each group in the reply: its own path, or None when it gives no path."""
+    has_paths_above: bool = False
+    """Whether an object about a group above gives that group's path."""
     lone_files: int = 0
     """How many files are in no list and have no file name as their key."""
     empty_lists: int = 0

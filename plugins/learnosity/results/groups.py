@@ -28,6 +28,7 @@ _NESTED = "a group is inside another group in an unknown way"
 def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Place, found: Findings) -> None:
     """Note that an object is a group: it has a `group_path`, or its key is `dataset_group`."""
     if place.is_above:
+        found.has_paths_above = found.has_paths_above or "grouppath" in words
         return
     path = words.get("grouppath")
     if isinstance(path, list) and all(isinstance(name, str) for name in path):
