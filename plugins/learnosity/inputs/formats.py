@@ -71,7 +71,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
             raise UnreadableError("the file is NDJSON in UTF-16, and JSON is UTF-8: save it as UTF-8")
         return Format.DELIMITED
     first = re.split(rb"[\r\n]", text, maxsplit=1)[0]
-    if _CONTROL.search(first) and not first.startswith((b"{", *UTF32_BOMS)):
+    if _CONTROL.search(first) and not first.startswith((b"{", *UTF32_BOMS)) and not _is_header(first, columns):
         known = ", ".join(DELIMITERS.values())
         raise UnreadableError(
             f"the file is binary, or a text with another delimiter than {known}: write CSV, NDJSON or Parquet"
@@ -86,6 +86,15 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     header = first.decode("latin-1").strip("\"' ").casefold()
     looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in {name.casefold() for name in columns}
     return Format.DELIMITED if looks_like_header else Format.NDJSON
+
+
+def _is_header(line: bytes, columns: Collection[str]) -> bool:
+    """Whether a line names one of the columns, between delimiters that are known.
+
+    Then a control character in it is no reason to refuse the file: it may be in a column that is not needed.
+    """
+    cells = re.split(r"[,;\t|]", line.decode("utf-8", "replace").casefold())
+    return len(cells) > 1 and not {name.casefold() for name in columns}.isdisjoint(cell.strip("\"' ") for cell in cells)
 
 
 def _check_lines(text: str) -> None:
