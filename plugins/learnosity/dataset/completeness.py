@@ -48,8 +48,11 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     """
     tables = [table for table in root.tables if table.kind is Kind.GROUPS and table.name != "ancestors"]
     own = next((table.rows[0] for table in tables if table.name == "group"), None)
-    others = (table for table in tables if table.name != "group")
+    others = [table for table in tables if table.name != "group"]
     below = max(others, key=lambda table: (not table.lone, len(table.rows)), default=None)
+    lone = [table.rows[0] for table in others if table.lone]
+    if own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
+        own = lone[0]  # beside one group below, it is the root group under another name: its users may be in no group
     if root.cut or (own is None and below is None):
         return Returned()
     rows: Sequence[Mapping[str, Any]] = below.rows if below else ()

@@ -71,10 +71,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
             raise UnreadableError("the file is NDJSON in UTF-16, and JSON is UTF-8: save it as UTF-8")
         return Format.DELIMITED
     first = re.split(rb"[\r\n]", text, maxsplit=1)[0]
-    wanted = {name.casefold() for name in columns}
-    # Beside a column that is read, the name of another one may have a control character.
-    cells = {cell.decode("utf-8", "replace").strip("\"' ").casefold() for cell in re.split(rb"[,;\t|]", first)}
-    if _CONTROL.search(first) and wanted.isdisjoint(cells) and not first.startswith((b"{", *UTF32_BOMS)):
+    if _CONTROL.search(first) and not first.startswith((b"{", *UTF32_BOMS)) and not _is_header(first, columns):
         known = ", ".join(DELIMITERS.values())
         raise UnreadableError(
             f"the file is binary, or a text with another delimiter than {known}: write CSV, NDJSON or Parquet"
@@ -87,8 +84,17 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
         _check_lines(text.decode("utf-8", "replace"))
         return Format.NDJSON
     header = first.decode("latin-1").strip("\"' ").casefold()
-    looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in wanted
+    looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in {name.casefold() for name in columns}
     return Format.DELIMITED if looks_like_header else Format.NDJSON
+
+
+def _is_header(line: bytes, columns: Collection[str]) -> bool:
+    """Whether a line names one of the columns, between delimiters that are known.
+
+    Then a control character in it is no reason to refuse the file: it may be in a column that is not needed.
+    """
+    cells = re.split(r"[,;\t|]", line.decode("utf-8", "replace").casefold())
+    return len(cells) > 1 and not {name.casefold() for name in columns}.isdisjoint(cell.strip("\"' ") for cell in cells)
 
 
 def _check_lines(text: str) -> None:

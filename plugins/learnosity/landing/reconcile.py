@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
 # A dataset with more files than this is not compared with its input, because the names of all its files have to be in
 # memory.
 COMPARED_FILES = 200_000
+_POPULATION = re.compile(r'"population"\s*:\s*"?[1-9]')
 _HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
 
 
@@ -114,7 +116,8 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
         if root is None or document is None:
             return Returned()
-        if is_empty(document) and all(stem_of(path) == stem_of(root.path) for path in by_path):
+        has_users = _POPULATION.search(document.text) is not None  # they may be in no group
+        if is_empty(document) and not has_users and all(stem_of(path) == stem_of(root.path) for path in by_path):
             return Returned(nothing_matched=True)
         return replace(groups_returned(document, groups, keys), figures=figures_of_groups(document))
     if not _is_analysis(layout):

@@ -80,6 +80,8 @@ class Findings:
     """For each group in the reply: its own path, or None when it gives no path."""
     has_groups_above: bool = False
     """Whether groups stand under a key for the groups above, where they are not requested."""
+    has_paths_above: bool = False
+    """Whether an object about a group above gives that group's path."""
     lone_files: int = 0
     """How many files are in no list and have no file name as their key."""
     empty_lists: int = 0

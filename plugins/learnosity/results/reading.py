@@ -201,6 +201,9 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
     cursor = next(iter(found.signals.cursors), None)
     if found.group_paths or found.groups:
         return _group(data, found)
+    if found.has_paths_above:
+        # What has a group above it is one group of the dataset, and not the whole.
+        return "only a group above states its path, and not the group itself"
     if found.files:
         if found.rows:
             return "it lists files and holds rows as well"

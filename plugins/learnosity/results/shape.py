@@ -41,7 +41,7 @@ from learnosity.results.known_keys import (
 from learnosity.results.members import Members
 from learnosity.results.place import Place, folder_of
 from learnosity.results.request_fields import is_input_count
-from learnosity.results.signal_keys import kind_of
+from learnosity.results.signal_keys import STATISTICS, kind_of
 from learnosity.results.values import formats_in, is_number_of
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
@@ -230,11 +230,11 @@ class _Reader:
             if word in _LISTS:
                 self._found.add_empty_list()
             return False
-        if kind_of(word) is None and len(formats := formats_in(value)) == len(value):
-            self._found.signals.note_count(key, sum(formats.values()))  # as in `"files_by_type": {"json": 2, "csv": 1}`
-            return False
         if groups.is_group_list(key, self._found):
             self._found.problems.append(groups.NO_LIST)
+        if word not in STATISTICS and kind_of(word) is None and len(formats := formats_in(value)) == len(value):
+            self._found.signals.note_count(key, sum(formats.values()))  # as in `"files_by_type": {"json": 2, "csv": 1}`
+            return False
         before = self._found.parts
         self.read_object(value, place.below(key))
         if self._found.parts > before:

@@ -72,6 +72,11 @@ def parquet(select: str, path: Path, name: str = "users.parquet") -> InputFile:
 class TestSamples:
     """What warehouses and systems of schools write."""
 
+    @pytest.mark.parametrize("header", [b"user_id,district,school,note\x1f", b'"x\x01y";"User_ID";District;school'])
+    def test_a_control_character_in_the_name_of_another_column(self, header: bytes) -> None:
+        row = b"u1,d1,s1,x\n" if header.startswith(b"user") else b"x;u1;d1;s1\n"
+        assert spooled(header + b"\n" + row) == [user("u1")]
+
     def test_quotes_and_commas_in_cells(self) -> None:
         content = b'school,user_id,district\nWest,0007,D 1\n"Old, Mill",0009,"D ""2"""\n'
         assert spooled(content) == [user("0007", "D 1", "West"), user("0009", 'D "2"', "Old, Mill")]

@@ -488,7 +488,18 @@ class TestGroups:
         shapes: list[Any] = [{"group_path": [], "groups": named}, {"dataset_group": {"group_path": []}}, named]
         for value in shapes:
             assert isinstance(read({key: value}), NotUnderstood), value
-        assert isinstance(read({key: {"group_path": []}, "users": [{"user_id": "u", "score": 1}]}), Inline)
+
+    @pytest.mark.parametrize("key", ["parent", "parent_group", "ancestor_1"])
+    def test_what_has_a_group_above_it_is_no_whole_dataset(self, key: str) -> None:
+        above, rows = {"group_name": "n", "group_path": ["n"]}, [{"user_id": "u1", "score": 3}]
+        data: Any
+        for data in (
+            {key: {**above, "users": rows}},
+            {key: above, "users": rows},
+            {key: {"group_path": ["n"], "groups": [{"group_name": "s", "population": 3}]}},
+            {key: above, "files": [{"url": "https://files.example.com/a.json"}]},
+        ):
+            assert isinstance(read(data), NotUnderstood), data
 
     @pytest.mark.parametrize(
         "data",

@@ -714,6 +714,12 @@ class TestParts:
             "v2023.1.LTS is deprecated. Some groups are missing.",
             "Sunset Valley district could not be exported",
             "Deprecated: 3 of 200",
+            "v2025.2.LTS is deprecated; 3 files are missing",
+            "Export failed for one file: v2025.2.LTS",
+            "12 sessions of deprecated activities were skipped",
+            "Deprecated fields: some users could not be exported",
+            "The dataset is incomplete (deprecated endpoint)",
+            "End of support: results omitted",
         ],
     )
     def test_a_warning_that_names_a_version_may_be_about_the_dataset(self, warning: str) -> None:
@@ -748,6 +754,12 @@ class TestParts:
             assert names(read({"files": [A, B], key: {"json": 1, "csv": 1}})) == ["a.json", "b.csv"]
             assert "were found" in why(read({"files": [A, B], key: {"json": 2, "csv": 1}}))
         assert names(read({"files": [A, B], "rows_by_type": {"json": 200, "csv": 100}})) == ["a.json", "b.csv"]
+        for key in ("statistics", "stats"):  # they do not say what they count, so it need not be the files
+            assert names(read({"files": [A, B], key: {"json": 12345, "csv": 99}})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["groups", "children"])
+    def test_a_number_of_a_format_is_no_list_of_groups(self, key: str) -> None:
+        assert "not a list" in why(read({"group_path": [], key: {"csv": 0}}))
 
     @pytest.mark.parametrize("key", ["total_hits", "totalHits", "hit_count", "hitCount"])
     def test_a_total_of_hits_is_compared_with_files_and_rows(self, key: str) -> None:
