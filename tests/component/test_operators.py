@@ -35,6 +35,7 @@ from learnosity.errors import (
     StorageError,
     TransientError,
 )
+from learnosity.landing import listing
 from learnosity.landing.land import ShardResult
 from learnosity.operators import (
     LearnosityCreateDatasetOperator,
@@ -866,7 +867,10 @@ class TestListFiles:
             listed(Run(), dataset, destination)
         assert not [path for path in destination.rglob("*") if path.is_file()]
 
-    def test_refuses_a_dataset_that_is_not_finished(self, simulator: Simulator, destination: Path) -> None:
+    def test_refuses_a_dataset_that_is_not_finished(
+        self, simulator: Simulator, destination: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listing, "READY_SECONDS", 0.0)
         simulator.faults.add(FaultRule(match="job", kind="job_hang"))
         dataset = Run().execute(create())
         with pytest.raises(PermanentApiError, match="not completed"):
@@ -923,6 +927,7 @@ class TestListFiles:
     def test_asks_for_the_item_bank_that_it_is_given(
         self, simulator: Simulator, destination: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(listing, "READY_SECONDS", 0.0)
         dataset = finished(simulator)
         with pytest.raises(PermanentApiError, match="not linked to this organisation_id"):
             listed(Run(), dataset, destination, organisation_id=404)

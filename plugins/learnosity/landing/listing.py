@@ -60,8 +60,8 @@ class ResultSet:
     :param client: open client.
     :param extra: fields to send with every request, such as `organisation_id`.
     :param levels: how many levels of groups the dataset has below its root; None = not known.
-    :param ready_seconds: how long is waited, in all, for a dataset that is not ready; default 120. A job may end some
-        seconds before its dataset is ready.
+    :param ready_seconds: how long is waited, in all, for a dataset that is not ready; default: `READY_SECONDS`. A job
+        may end some seconds before its dataset is ready.
     :param has_job: whether a job has made the dataset. Then it exists, and the API may only not know it yet.
     """
 
@@ -73,7 +73,7 @@ class ResultSet:
         extra: Mapping[str, Any] | None = None,
         *,
         levels: int | None = None,
-        ready_seconds: float = READY_SECONDS,
+        ready_seconds: float | None = None,
         has_job: bool = False,
     ) -> None:
         self._client = client
@@ -81,7 +81,7 @@ class ResultSet:
         self._id = dataset_id
         self._extra = dict(extra or {})
         self._levels = levels or MAX_GROUP_DEPTH
-        self._ready_seconds = ready_seconds
+        self._ready_seconds = READY_SECONDS if ready_seconds is None else ready_seconds
         self._may_be_absent = has_job  # until a reply shows that the API knows the dataset
         self._is_bare = False  # whether the last reply holds nothing but the names of the dataset
 
