@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.execution_time.context import set_current_context
 
 from learnosity.api.config import ApiConfig
 from learnosity.errors import LearnosityError, PermanentError, TransientError
@@ -127,7 +128,8 @@ async def test_the_dag_is_green_only_where_the_account_is_accepted(
     account = {"conn_type": "learnosity", "login": DEMO_CONSUMER_KEY, "password": password, "host": host or url}
     monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps(account))
     params = {"learnosity_conn_id": "account", "dataset_id": None, "dataset_type": None}
-    with pytest.raises(error, match=fails) if error else nullcontext():
+    context: Any = {}
+    with set_current_context(context), pytest.raises(error, match=fails) if error else nullcontext():
         assert "Key, secret and domain are accepted" in await task.python_callable(params=params)
     assert any(message.startswith("API: ") for message in caplog.messages)
     assert any(message.startswith("Stopped: a first call failed. ") for message in caplog.messages) is bool(fails)
