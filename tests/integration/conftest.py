@@ -67,10 +67,12 @@ params: {dataset_type: ibk-analysis-by-question, filters: {mintime: "{{ dag_run.
     "broken": "name: one\n---\nname: two\n",
 }
 
-# A DAG whose waits are deferred at once, because none polls by itself.
+# A DAG whose waits are deferred at once, because none polls by itself. They are tried again, because on a busy machine
+# Airflow's scheduler can take the end of the process that deferred a task for the end of the one that goes on with it.
 WAITS = "waits"
 WAITS_FILE = f"""
 import logging
+from datetime import timedelta
 from airflow.sdk import DAG, Asset, task
 from learnosity.operators import LearnosityCreateDatasetOperator
 from learnosity.sensors import LearnosityJobSensor
@@ -92,7 +94,7 @@ KINDS = {{
     "with_outlet": {{"outlets": [Asset("a_wait_has_ended")]}},
     "as_asked_for": {{"end_in_triggerer": False}},
 }}
-with DAG("{WAITS}", schedule=None):
+with DAG("{WAITS}", schedule=None, default_args={{"retries": 2, "retry_delay": timedelta(seconds=1)}}):
     create = LearnosityCreateDatasetOperator(
         task_id="create_dataset",
         request={{"dataset_type": "ibk-analysis-by-question"}},
