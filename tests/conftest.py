@@ -105,8 +105,8 @@ def _with_reader(identities: Callable[..., Any], keys: KeyPair) -> Callable[...,
 
 
 @pytest.fixture(scope="session")
-def closed_port() -> int:
-    """A port of this machine on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def closed_port() -> Iterator[int]:
+    """A port of this machine on which nothing listens. It stays taken, or a server of a test beside could get it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])

@@ -47,12 +47,8 @@ async def test_a_relayed_reply_is_the_same_and_takes_two_round_trips_at_least() 
     assert min(took for _, took in replies) >= 2 * ROUND_TRIP
 
 
-async def test_a_relay_to_a_server_that_is_gone_ends_the_connection() -> None:
-    server = await asyncio.start_server(_echo, LOOPBACK, 0)
-    gone = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    with distant(gone, ROUND_TRIP) as port:
+async def test_a_relay_to_a_server_that_is_gone_ends_the_connection(closed_port: int) -> None:
+    with distant(closed_port, ROUND_TRIP) as port:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
         assert await reader.read() == b""
         writer.close()

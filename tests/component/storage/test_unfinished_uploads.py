@@ -21,7 +21,7 @@ import pytest
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
-from devstack.ports import LOOPBACK, free_ports
+from devstack.ports import LOOPBACK
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
@@ -288,10 +288,9 @@ async def test_a_server_that_is_away_for_a_moment_is_asked_again(
     assert len(failed) == 2
 
 
-async def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch, closed_port: int) -> None:
     monkeypatch.setattr(unfinished_uploads, "PATIENCE_SECONDS", 0.0)
-    (nobody,) = free_ports(1)
-    define(monkeypatch, f"http://{LOOPBACK}:{nobody}")
+    define(monkeypatch, f"http://{LOOPBACK}:{closed_port}")
     with pytest.raises(TransientStorageError, match="Could not give up"):
         await discarded()
 
