@@ -16,8 +16,11 @@ from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.nested_rows import OWN
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Table
+from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
+# Beside a list of groups, a single row under one of these keys is the root group. Others may be a benchmark.
+_ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
 
 
 class Returned(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,7 +53,7 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     own = next((table.rows[0] for table in tables if table.name == "group"), None)
     others = [table for table in tables if table.name != "group"]
     below = max(others, key=lambda table: (not table.lone, len(table.rows)), default=None)
-    lone = [table.rows[0] for table in others if table.lone]
+    lone = [table.rows[0] for table in others if table.lone and plain_key(table.name) in _ROOTS]
     if own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
         own = lone[0]  # beside one group below, it is the root group under another name: its users may be in no group
     if root.cut or (own is None and below is None):

@@ -76,10 +76,11 @@ def _unfolded(table: Table) -> list[Table]:
 
 
 def _holds_rows(table: Table) -> bool:
-    """Whether rows of users or groups stand in cells of a table of groups."""
+    """Whether rows of users or groups stand in cells of a table of groups, or users among its rows."""
     return table.kind is Kind.GROUPS and any(
-        has_rows(cell, OF_GROUPS)
+        kind_of(row) is Kind.USERS
+        or any(
+            has_rows(cell, OF_GROUPS) for key, cell in row.items() if key != ANCESTORS and isinstance(cell, dict | list)
+        )
         for row in table.rows
-        for key, cell in row.items()
-        if key != ANCESTORS and isinstance(cell, dict | list)
     )

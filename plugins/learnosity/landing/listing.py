@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,13 +29,14 @@ from learnosity.results.outcomes import (
     Empty,
     Files,
     Group,
+    NotUnderstood,
     Reading,
     ResultFile,
     Understood,
     expect_group,
     understood,
 )
-from learnosity.results.reading import classify
+from learnosity.results.reading import NOTHING, classify
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
@@ -52,6 +54,7 @@ WALK_CONCURRENCY = 16
 # digest is added.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
+_MORE = re.compile(r"[/,{\n]")  # a text with one of these may be an address, rows or JSON
 
 
 class ResultSet:
@@ -83,7 +86,7 @@ class ResultSet:
         self._levels = levels or MAX_GROUP_DEPTH
         self._ready_seconds = READY_SECONDS if ready_seconds is None else ready_seconds
         self._may_be_absent = has_job  # until a reply shows that the API knows the dataset
-        self._is_bare = False  # whether the last reply holds nothing but the names of the dataset
+        self._is_bare = False  # whether the last reply holds nothing but names
 
     async def list(self) -> Listing:
         """Fetch the complete listing. A dataset that is not ready is requested again for two minutes.
@@ -218,23 +221,24 @@ class ResultSet:
     async def _ask(self, extra: Mapping[str, Any] | None = None, *, first_page: bool = True) -> Reading:
         self._is_bare = False
         reply = await self._client.dataset(self._type, self._id, {**self._extra, **(extra or {})})
-        self._is_bare = _is_bare(reply.data)
-        return classify(
+        reading = classify(
             reply.meta,
             reply.data,
             dataset_id=self._id,
             declaration=self._client.config.results,
             first_page=first_page,
         )
+        self._is_bare = isinstance(reading, NotUnderstood) and reading.why == NOTHING and _is_bare(reply.data)
+        return reading
 
 
 def _is_bare(data: Any) -> bool:
-    """Whether the data of a reply are no more than a name: nothing in them can be a file, a row or a group."""
+    """Whether the data of a reply are no more than names: nothing in them can be a file, a row or a group."""
     while isinstance(data, list) and len(data) == 1:
         data = data[0]
     values = list(data.values()) if isinstance(data, dict) else [data]
     return not any(
-        (isinstance(each, dict | list) and each) or (isinstance(each, str) and "/" in each) for each in values
+        (isinstance(each, dict | list) and each) or (isinstance(each, str) and _MORE.search(each)) for each in values
     )
 
 

@@ -28,7 +28,7 @@ _NESTED = "a group is inside another group in an unknown way"
 def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Place, found: Findings) -> None:
     """Note that an object is a group: it has a `group_path`, or its key is `dataset_group`."""
     if place.is_above:
-        found.has_paths_above |= "grouppath" in words
+        found.has_paths_above |= words.get("grouppath") is not None
         found.has_groups_above |= place.key == "datasetgroup"
         return
     path = words.get("grouppath")

@@ -66,6 +66,7 @@ __all__ = [
 ]
 
 JSON_TYPE = "application/json"
+NOTHING = "it lists no result files and holds no content"  # why a reply with nothing in it is not understood
 # A number in `meta` under one of these keys is a number of files or rows of the reply. The keys `items`, `resources`,
 # `contents` and `listing` are left out, because their numbers may count something else.
 _COUNTED = (LISTING_KEYS | COUNTED_KEYS) - words("items resources contents listing")
@@ -208,8 +209,8 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
         if found.rows:
             return "it lists files and holds rows as well"
         return _lost(found) or _files(found, cursor, first_page)
-    if found.has_groups_above and not found.files and not found.rows_of:
-        return "it holds nothing but groups under a key for the groups above, which may be the dataset's own"
+    if found.has_groups_above and not found.rows_of:
+        return "its only rows stand under a key for the groups above, and may be the dataset's own"
     if found.proven_rows:
         if cursor is not None:
             return "its rows go on after this page"
@@ -221,7 +222,7 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
         if found.asides:
             return "its list of files is empty, and it holds something else that may be content"
         return _lost(found) or Empty(cursor, _total(found, first_page), found.signals.says_more())
-    return "it lists no result files and holds no content"
+    return NOTHING
 
 
 def _files(found: Findings, cursor: str | None, first_page: bool) -> Files | Inline | str:

@@ -232,8 +232,10 @@ class _Reader:
             return False
         if groups.is_group_list(key, self._found):
             self._found.problems.append(groups.NO_LIST)
-        if word not in STATISTICS and kind_of(word) is None and len(formats := formats_in(value)) == len(value):
-            self._found.signals.note_count(key, sum(formats.values()))  # as in `"files_by_type": {"json": 2, "csv": 1}`
+        if kind_of(word) is None and len(formats := formats_in(value)) == len(value):
+            # As in `"files_by_type": {"json": 2, "csv": 1}`. Statistics do not say what they count.
+            what = f"sum of {word}" if word in STATISTICS else key
+            self._found.signals.note_count(what, sum(formats.values()))
             return False
         before = self._found.parts
         self.read_object(value, place.below(key))

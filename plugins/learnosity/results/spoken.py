@@ -87,17 +87,33 @@ _SOME_ROWS_OF = re.compile(
 )
 _OF_THE_API = re.compile(r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\bv\d{4}\.\d\.LTS\b", re.IGNORECASE)
 # A warning about the API has no other words than these. One word more may be about the dataset: `Deprecated items are
-# excluded.`, `3 groups failed (v2025.2.LTS)`.
+# excluded.`, `3 groups failed (v2025.2.LTS)`. So words for what is lost are missing, such as `removed`.
 _API_WORDS = words(
-    "a an and api apis april are as august be been by calls current december deprecated deprecation end endpoint "
-    "endpoints ends february from has have in instead is it its january july june latest learnosity life longer "
-    "lts march may migrate move new newer next no november now october of old older on or please reach reached "
-    "reaches release releases requests retired scheduled sdk september since soon sunset support supported switch "
-    "that the this to until update upgrade use uses using version versions was were will with you your"
+    "a after all an and announced any api apis apr april are as at aug august be because become becomes been before "
+    "being below both but by call called calling calls can caution change changed changes changing client code come "
+    "consider continue current currently customer customers date dates day days dec december deprecated deprecates "
+    "deprecating deprecation details docs documentation does during effective end ended endpoint endpoints ending ends "
+    "eol eos ensure falls favor favour feb february following for from further future guide has have here higher "
+    "however http https if important in info information instead integration integrations into is it its jan january "
+    "jul july jun june last latest later learn learnosity life lifecycle link longer lts maintained maintenance make "
+    "mar march may migrate migrating migration minor month months more move moving must new newer newest next no "
+    "notes notice nov november now oct october of official old older on once or our out passed period phase phased "
+    "plan planned please policy pre previous prior quarter reach reached reaches reaching read receive receives "
+    "recommend recommended refer release released releases replaced reply replies request requested requesting "
+    "requests response responses retire retired retirement scheduled sdk sdks security see sep sept september "
+    "service shortly should since soon specify start starting still stop subject sunset sunsets sunsetting support "
+    "supported supports switch switching targets than that the their then there these this time to today unsupported "
+    "until up upcoming update updated updates upgrade upgraded upgrades upgrading uri url us use used uses using via "
+    "version versions warning was we week weeks were when which will with within work year years you your"
 )
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _NAMES_OF_API = re.compile(
-    r"\bdata api\b|\bv1\b|\bv\d{4}\.\d\.LTS\b|\b20\d\d(?:-\d\d){0,2}\b"
-    r"|\b[0-3]?\d(?= (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))",
+    r"\b(?:data|reports) api\b|\bv[1-9]\b|\bv?20\d\d\.\d(?:\.\d{1,2})?(?:[. ]?LTS)?\b"
+    r"|\b20\d\d(?:[-/]\d\d?){0,2}(?:t[\d:.]+(?:z|[+-]\d\d:?\d\d)?)?\b|\bq[1-4]\b"
+    r"|\bin \d{1,3} (?:days|weeks|months|years)\b"
+    rf"|\b[0-3]?\d(?:st|nd|rd|th)?(?=(?: of|-)? ?{_MONTH})|\b(?:{_MONTH}[a-z]* )[0-3]?\d(?:st|nd|rd|th)?\b(?! of\b)"
+    r"|\b(?:will|shall|to|may) be (?:removed|withdrawn|(?:shut|switched|turned) (?:down|off)|disabled|discontinued)\b"
+    r"|\b\d\d?[-/.]\d\d?[-/.]20\d\d\b",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)

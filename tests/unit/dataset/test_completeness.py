@@ -19,6 +19,7 @@ KEYS = ("district", "school")
 GROUP_PATHS = ["groups/group.json", "groups/d1/group.json", "groups/d2/group.json", "groups/d1/s1/group.json"]
 OWN: dict[str, Any] = {"group_name": "", "population": 5, "mean_score": 1.5}
 BELOW: list[dict[str, Any]] = [{"group_name": "d1", "population": 3}, {"group_name": "d2", "population": 2}]
+ONE: list[dict[str, Any]] = [{"group_name": "d", "population": 3}]
 
 
 def document(value: Any) -> Document:
@@ -50,7 +51,10 @@ def sent(**values: Any) -> InputInfo:
         pytest.param({"group": OWN | {"population": 5.0}, "groups": BELOW}, 5, id="a whole number as 5.0"),
         pytest.param({"group": OWN | {"population": 4.5}, "groups": BELOW}, None, id="a fraction"),
         pytest.param({"dataset_group": OWN | {"groups": BELOW}}, 5, id="own row under another name"),
-        pytest.param({"dataset_group": OWN, "groups": [{"group_name": "d", "population": 3}]}, 5, id="one below"),
+        pytest.param({"dataset_group": OWN, "groups": ONE}, 5, id="one below"),
+        pytest.param({"root": OWN, "groups": ONE}, 5, id="the root, and one below"),
+        pytest.param({"groups": ONE, "benchmark": {"group_name": "Nation", "population": 1000}}, 3, id="a benchmark"),
+        pytest.param({"groups": ONE, "summary": {"group_name": "All", "mean_score": None}}, 3, id="a summary"),
         pytest.param({"groups": [{"group_name": "d", "population": "5"}]}, None, id="a text"),
         pytest.param({"groups": [{"group_name": "d", "population": True}]}, None, id="a boolean"),
         pytest.param({"groups": [{"group_name": "d", "population": -1}]}, None, id="negative"),
@@ -192,7 +196,16 @@ async def reconciled_groups(folder: Path, files: dict[str, Any]) -> Returned:
     return found.returned
 
 
-@pytest.mark.parametrize("root", [[], {"groups": []}, {"data": {"groups": [], "users": []}}], ids=str)
+@pytest.mark.parametrize(
+    "root",
+    [
+        [],
+        {"groups": []},
+        {"data": {"groups": [], "users": []}},
+        {"population": 5, "mean_score": None, "groups": []},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("name", ["group.json", "groups/group.json", "result.json"])
 @pytest.mark.parametrize("same", [False, True])
 async def test_a_group_result_without_any_row_is_empty(tmp_path: Path, root: Any, name: str, same: bool) -> None:

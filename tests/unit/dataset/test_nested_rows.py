@@ -67,6 +67,7 @@ def users_in(value: Any) -> int:
 
 
 @example({"group_name": [{"user_id": None}], "groups": []})
+@example([{"group_name": None}, {"group_name": None, "user_id": None}])
 @given(VALUES)
 def test_every_user_is_in_a_table_or_the_document_says_that_there_are_more(value: Any) -> None:
     document = read(value)

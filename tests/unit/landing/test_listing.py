@@ -249,7 +249,19 @@ async def test_a_reply_without_anything_in_it_may_come_too_early(waits: list[flo
 
 
 @pytest.mark.parametrize(
-    "data", [{"x": [1]}, {"x": {"y": 1}}, [1, 2], {"files": [{"name": "a"}]}, {"url": "s3://b/a.json"}], ids=str
+    "data",
+    [
+        {"x": [1]},
+        {"x": {"y": 1}},
+        [1, 2],
+        {"files": [{"name": "a"}]},
+        {"url": "s3://b/a.json"},
+        {"files": [], "warnings": "3 groups failed"},
+        {"dataset_id": "b951cc14-0316-4c12-bb13-1f386338a094"},
+        "user_id,score\nu1,3\n",
+        {"table": "user_id,score\nu1,3\n"},
+    ],
+    ids=str,
 )
 async def test_a_reply_that_is_not_understood_is_final_at_once(waits: list[float], data: Any) -> None:
     with pytest.raises(UnexpectedReplyError):

@@ -500,6 +500,9 @@ class TestGroups:
             {key: above, "files": [{"url": "https://files.example.com/a.json"}]},
         ):
             assert isinstance(read(data), NotUnderstood), data
+        below_root = {key: {"group_path": []}, "users": rows}
+        assert isinstance(read(below_root), NotUnderstood)
+        assert isinstance(read({key: {"group_path": None}, "users": rows}), Inline)
 
     @pytest.mark.parametrize(
         "data",

@@ -691,6 +691,27 @@ class TestParts:
             "This endpoint reaches its end of life in 2027",
             "Use v2026.3.LTS.",
             "You are using a deprecated version of the Data API (v2024.1.LTS). Its support ends on 31 March 2027.",
+            "v2024.1.LTS is deprecated and will be removed on 2027-01-01.",
+            "Version v2025.2.LTS reaches end of life on December 31, 2026.",
+            "v2024.1.LTS will reach end of life on 31st December 2026.",
+            "This version of the Data API is deprecated. Please upgrade to v2026.1.LTS before 31 December 2026.",
+            "The version you are using is deprecated. We recommend upgrading to the latest LTS.",
+            "The requested version v2024.1.LTS is deprecated.",
+            "API version v2024.1.LTS is no longer supported after 2026-12-31: deprecated",
+            "DEPRECATED: v2024.1.LTS",
+            "v2024.1.LTS is deprecated, see the release notes",
+            "The v1 endpoint is deprecated. Use v2.",
+            "Deprecation notice: v2024.1.LTS sunset date 2027-06-30T00:00:00Z",
+            "Data API v2024.1.LTS has reached end-of-life and is unsupported",
+            "The API version (v2024.1.LTS) you requested is deprecated. The latest version is v2026.3.LTS.",
+            "Support for v2024.1.LTS will end on 1 Jan 2027.",
+            "v2024.1.LTS will be sunset in Q1 2027",
+            "Your version will be deprecated in 30 days. Please upgrade.",
+            "This endpoint has been deprecated in favour of v2026.1.LTS",
+            "Deprecated version: v2024.1.LTS. Current version: v2026.1.LTS.",
+            "This version is end of life and no longer receives updates",
+            "Version 2024.1.LTS is deprecated as of March 1st, 2026; see the documentation",
+            "v2024.1.LTS: end of support 31/12/2026",
         ],
     )
     def test_a_warning_about_the_api_is_none_about_the_dataset(self, warning: str) -> None:
@@ -720,6 +741,13 @@ class TestParts:
             "Deprecated fields: some users could not be exported",
             "The dataset is incomplete (deprecated endpoint)",
             "End of support: results omitted",
+            "Deprecated users removed",
+            "Deprecated: removed",
+            "3 deprecated removed",
+            "Deprecated in v2025.2.LTS: 3",
+            "12 deprecated",
+            "After the end of support, nothing was counted in v2024.1.LTS",
+            "Deprecated version: data of 2025 not included",
         ],
     )
     def test_a_warning_that_names_a_version_may_be_about_the_dataset(self, warning: str) -> None:
@@ -755,7 +783,10 @@ class TestParts:
             assert "were found" in why(read({"files": [A, B], key: {"json": 2, "csv": 1}}))
         assert names(read({"files": [A, B], "rows_by_type": {"json": 200, "csv": 100}})) == ["a.json", "b.csv"]
         for key in ("statistics", "stats"):  # they do not say what they count, so it need not be the files
-            assert names(read({"files": [A, B], key: {"json": 12345, "csv": 99}})) == ["a.json", "b.csv"]
+            for one, other in ((12345, 99), (1, 1), ("1", "1"), (1.0, 1.0)):
+                assert names(read({"files": [A, B], key: {"json": one, "csv": other}})) == ["a.json", "b.csv"]
+            assert "were found" in why(read({"files": [], key: {"json": 3}}))
+            assert isinstance(read({"files": [], key: {"json": 0}}), Empty)
 
     @pytest.mark.parametrize("key", ["groups", "children"])
     def test_a_number_of_a_format_is_no_list_of_groups(self, key: str) -> None:
