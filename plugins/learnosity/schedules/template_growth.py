@@ -89,7 +89,8 @@ def _given(tree: nodes.Template) -> Given:
             case nodes.AssignBlock():
                 pairs = [(each.target, each)]
             case nodes.For():
-                pairs = [(each.target, each.iter)]
+                values: Sequence[nodes.Node] = _entries(each.iter) or [each.iter]
+                pairs = [(each.target, value) for value in values]
             case nodes.With():
                 pairs = list(zip(each.targets, each.values, strict=False))
         for target, value in pairs:
@@ -141,25 +142,28 @@ def _weigh(name: str, given: Given, weights: dict[str, int], above: tuple[str, .
 def _writes(value: nodes.Node, given: Given, weights: Mapping[str, int]) -> int:
     """As `_uses`, of what a name is set to: a block is what it writes."""
     body = value.body if isinstance(value, nodes.AssignBlock) else [value]
-    return sum(_uses(each, given, weights) for each in body)
+    return sum(_uses(each, given, weights, other=1) for each in body)
 
 
-def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int]) -> int:
+def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int], *, other: int = 0) -> int:
     """How many times what a node writes, or its value, may have the longest text of the names that are set.
 
     :param weights: how many times the value of each name may have it.
+    :param other: the same of a name that the template does not set, such as `run_id`. 0 = it is written once only, so
+        that the length of the template bounds it.
     """
 
-    def of(several: Iterable[nodes.Node]) -> int:
-        return sum(_uses(each, given, weights) for each in several)
+    def of(several: Iterable[nodes.Node], other: int = other) -> int:
+        return sum(_uses(each, given, weights, other=other) for each in several)
 
     match node:
         case nodes.Name(name=name, ctx="load"):
-            return weights.get(name, 0)
+            return weights.get(name, other)
         case nodes.For():
-            # A long text has more characters for a loop than a short one.
-            turns = _turns(node.iter, given, set()) * max(1, _uses(node.iter, given, weights))
-            return turns * max(1, of(node.body + node.else_))
+            turns = _turns(node.iter, given, set())
+            if not _entries(node.iter):
+                turns *= max(1, of([node.iter], 1))  # a long text has more characters for a loop than a short one
+            return turns * max(1, of(node.body + node.else_, 1))
         case nodes.Assign() | nodes.AssignBlock():
             return 0  # it writes nothing
         case nodes.With():
@@ -171,6 +175,11 @@ def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int]) -> int:
         case nodes.Expr() if (branches := _branches(node, {}, set())) is not None:
             return max((_uses(each, given, weights) for each in branches), default=0)
     return of(node.iter_child_nodes())
+
+
+def _entries(node: nodes.Node) -> list[nodes.Expr]:
+    """The entries of a list that is written out; empty = the expression is none."""
+    return node.items if isinstance(node, nodes.List | nodes.Tuple) else []
 
 
 def _turns(node: nodes.Node, given: Given, seen: set[str]) -> int:

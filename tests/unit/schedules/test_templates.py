@@ -345,6 +345,9 @@ REPEATING = {
     + "{% for b in a %}" * 4
     + "x"
     + "{% endfor %}" * 5,
+    "loop over a text of other names": f"{{% set x = {' ~ '.join(['run_id'] * 60)} %}}"
+    + "{% for a in x %}{{ x }}{% endfor %}",
+    "other names in a loop over a text": "{% for a in run_id %}" + "{{ run_id }}" * 60 + "{% endfor %}",
     "loop over a list": "{% for a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] %}" * 5 + "x" + "{% endfor %}" * 5,
     "loop over a name": "{% set l = [1] %}"
     + "{% set l = l + l %}" * 8
@@ -371,6 +374,13 @@ def test_no_name_and_no_loop_makes_a_text_too_long(text: str) -> None:
         "{% for m in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] %}{{ '%02d' % m }}{{ ',' if m < 12 }}{% endfor %}",
         "{% set x = 'a' if params.a else 'b' if params.b %}{% set y = x ~ '-' ~ x %}{{ y if params.c else x }}",
         "{% set t = dag_run.run_after %}" + "{{ t.year }}" * 100,
+        "{% set t = dag_run.run_after %}{% for m in ["
+        + ", ".join(f"t.subtract(months={month})" for month in range(12, 0, -1))
+        + "] %}{{ m.year }}-{{ '%02d' % m.month }}{{ ',' }}{% endfor %}",
+        "{% set t = dag_run.run_after %}{% for m in ["
+        + ", ".join(f"t.subtract(days={day})" for day in range(31))
+        + "] %}{{ m.year }}-{{ '%02d' % m.month }}-{{ '%02d' % m.day }}{{ ' ' if m.day > 1 }}{% endfor %}",
+        "{% for a, b in [('x', ds), ('y', run_id)] %}{{ a }}={{ b }};{% endfor %}",
         "{% set t = dag_run.run_after | days_before(1) %}{% set y = t.year %}{% set m = '%02d' % t.month %}"
         "{% set d = '%02d' % t.day %}{% set begin = y ~ '-' ~ m ~ '-01' %}{% set end = y ~ '-' ~ m ~ '-' ~ d %}"
         "{% set folder = y ~ '/' ~ m ~ '/' ~ d %}{% set german = d ~ '.' ~ m ~ '.' ~ y %}{% set plain = y ~ m ~ d %}"
