@@ -72,7 +72,7 @@ def account_at(url: str, connection: Connection, extra: Mapping[str, Any]) -> st
         return known[0]
     # The account is in the path of an emulator's address, as in http://azurite.svc:10000/account.
     login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
-    return urlsplit(url).path.strip("/").partition("/")[0] or str(extra.get("account_name") or login)
+    return urlsplit(url).path.strip("/").partition("/")[0] or login or str(extra.get("account_name") or "")
 
 
 def sas_url(extra: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 A trigger cannot write to Airflow's task state store, but it can set an XCom of the task that waits. It does so when the
 state changes, and when polls begin to fail and succeed again, not at every poll: a triggerer may hold thousands of
-waits. When very many change at once, some are left
-out, because each report takes time of the triggerer's supervisor. A report that fails never ends a wait.
+waits. When very many change at once, some are left out, because each report takes time of the triggerer's supervisor. A
+report that fails never ends a wait.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class JobState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :param status: as Learnosity names it; "" = as it is kept already.
     :param since: Unix seconds when the wait first saw this state.
-    :param trouble: why the last poll failed; "" = it did not.
+    :param trouble: why polls fail, as the first of them said; "" = the last one did not fail.
     """
 
     status: str

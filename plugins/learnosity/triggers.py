@@ -143,7 +143,8 @@ class LearnosityJobTrigger(BaseTrigger):
                 self.log.warning("Job %s: %s The wait continues.", self.job_reference, result.error)
                 if not failing:
                     why = failure_of(result.error, "", 1, self.learnosity_conn_id).message
-                    told = await report_job(self.task_instance, JobState(last_status, time.time(), why[:MAX_TROUBLE]))
+                    state = JobState(last_status, time.time(), why[:MAX_TROUBLE])
+                    told = await report_job(self.task_instance, state) or told
                 failing = True
                 continue
             status, now, failing = result.job.status if result.job else "not listed", time.time(), False

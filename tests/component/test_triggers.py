@@ -120,6 +120,26 @@ class TestEvents:
         assert not any(each.trouble for each in told[1:])
         assert told[1:]
 
+    async def test_the_page_does_not_keep_a_trouble_that_is_over_although_reports_are_left_out(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[JobState] = []
+        kept: list[JobState] = []
+
+        async def tell(task_instance: Any, state: JobState) -> bool:
+            told.append(state)
+            if len(told) in (1, 3):  # the next poll fails
+                simulator.faults.add(FaultRule(match="get jobs", kind="status", status=503, times=1))
+            if len(told) not in (3, 4):
+                kept.append(state)
+            return kept[-1:] == [state]
+
+        monkeypatch.setattr(triggers, "report_job", tell)
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        await event_of(trigger(await a_job(simulator), seconds=2))
+        assert [bool(each.trouble) for each in told[:5]] == [False, True, False, True, False]
+        assert not kept[-1].trouble
+
     async def test_a_halted_job_with_its_own_error(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="bad line 7"))
         event = await event_of(trigger(await a_job(simulator)))

@@ -109,13 +109,16 @@ def _quoted_cell(delimiter: str) -> re.Pattern[str]:
     return re.compile(rf'"(?<![^{re.escape(delimiter)}\r\n]")(?:{inner}{re.escape(delimiter)}[^"\r\n]*+"|[^"\r\n]*+"")')
 
 
-def oddity(cell: str, dialect: Dialect) -> str:
-    """Why a cell is refused: it may have been written in another dialect; "" = it is accepted."""
+def oddity(cell: str, dialect: Dialect, *, is_checked: bool) -> str:
+    """Why a cell is refused: it may have been written in another dialect; "" = it is accepted.
+
+    :param is_checked: whether the fields of a record are known. Otherwise any text may be right.
+    """
     if cell == "\\N":
         return "the cell is null (\\N): write null as an empty cell"
     if ESCAPE.search(cell):
         return "a backslash in the cell may be an escape: write the file with doubled quotes instead of backslashes"
-    if _FOOTER.fullmatch(cell.strip()):
+    if is_checked and not dialect.is_certain and _FOOTER.fullmatch(cell.strip()):
         return "the cell is the number of rows, as psql and sqlcmd write it at the end: leave it out"
     if _FORMULA.fullmatch(cell):
         return 'the cell is a formula of Excel (="…"): write its text alone'

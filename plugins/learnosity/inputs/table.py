@@ -159,7 +159,7 @@ class TableInput:
                     self._problems.add(name, number, "the header is here again: join files without their headers")
                 elif block.is_odd and self._is_checked and is_ruler(row):
                     self._problems.add(name, number, "the row has dashes alone, as sqlcmd writes them: leave it out")
-                elif what := _oddity(row, columns, dialect) if block.is_odd else "":
+                elif what := self._oddity(row, columns, dialect) if block.is_odd else "":
                     self._problems.add(name, number, what)
                 else:
                     good.append((number, row))
@@ -189,6 +189,12 @@ class TableInput:
             self._problems.add(name, numbers[place], repetition(self._schema, "row"), repeated=True)
         self._look_at(name, numbers, columns, values)
         self._write(encode(columns, values), len(numbers) - len(repeated), 0)
+
+    def _oddity(self, row: Sequence[str], columns: Sequence[Column], dialect: Dialect) -> str:
+        for column in columns:
+            if what := oddity(row[column.index], dialect, is_checked=self._is_checked):
+                return f'column "{column.name}": {what}'
+        return ""
 
     def _note_odd_ids(
         self, name: str, numbers: Sequence[int], columns: Sequence[Column], values: Sequence[Values]
@@ -244,10 +250,3 @@ class TableInput:
         if said not in self._said:
             self._said.add(said)
             log.info("%s: %s", name, said)
-
-
-def _oddity(row: Sequence[str], columns: Sequence[Column], dialect: Dialect) -> str:
-    for column in columns:
-        if what := oddity(row[column.index], dialect):
-            return f'column "{column.name}": {what}'
-    return ""

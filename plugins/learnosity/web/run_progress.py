@@ -79,7 +79,7 @@ class WaitedFor:
 
     :param label: the task, with its map index.
     :param since: when the wait first saw this status.
-    :param trouble: why the last poll failed; "" = it did not.
+    :param trouble: why polls fail, as the first of them said; "" = the last one did not fail.
     """
 
     label: str

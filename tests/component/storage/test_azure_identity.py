@@ -267,6 +267,11 @@ def test_every_field_of_an_adls_connection_is_as_in_its_hook(define: Define, nam
             id="endpoint_url of an emulator",
         ),
         pytest.param(
+            {"host": "http://azurite:10000", "login": "account", "password": KEY, "extra": {"account_name": "other"}},
+            Seen("account", "http://azurite:10000", ("key", KEY)),
+            id="a login and an account_name",
+        ),
+        pytest.param(
             {"host": "https://storage.own.example/", "login": "account", "password": KEY},
             Seen("account", "https://storage.own.example", ("key", KEY)),
             id="a domain of one's own",

@@ -195,6 +195,7 @@ def test_what_is_quoted_is_hidden_whatever_the_quotes_and_the_words(quotes: str,
     [
         "The dataset isn\u2019t ready, and the user\u2019s groups aren\u2019t valid",
         "The dataset isn't ready, or doesn't exist",
+        "The dataset isn\u00b4t ready, and the user\u00b4s groups aren\u00b4t valid",
     ],
 )
 def test_an_apostrophe_is_no_quote(text: str) -> None:
@@ -204,6 +205,10 @@ def test_an_apostrophe_is_no_quote(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("The limit of 5\u201d is not \u201cno group\u201d", "The limit of …\u201d is not …"),
+        ("Column\u00b4s value 'page\u00b4s group' is not valid", "Column\u00b4s value … is not valid"),
+        ("isn\u00b4t \u201cthe students\u00b4 group\u201d", "isn\u00b4t …"),
+        ('The user\u00b4s group "all students\u00b4 group" is unknown', "The user\u00b4s group … is unknown"),
         ("user Grace has no sessions", "user … has no sessions"),
         ("user grace has no sessions", "user … has no sessions"),
         ("user 4711 has no sessions", "user … has no sessions"),

@@ -436,6 +436,12 @@ class TestText:
         ]
         assert spooled(HEADER + b"u1,third row,(2 rows) left\n") == [user("u1", "third row", "(2 rows) left")]
 
+    def test_the_number_of_rows_may_be_text(self) -> None:
+        quoted = HEADER.replace(b",", b'","').replace(b"user_id", b'"user_id').replace(b"school", b'school"')
+        assert spooled(quoted + b'"u1","(2 rows)","s1"\n') == [user("u1", "(2 rows)", "s1")]
+        found = spooled(b"id,note\n1,(3 rows)\n2,x\n", schema=schema_for("next-years-type"))
+        assert found == [{"id": "1", "note": "(3 rows)"}, {"id": "2", "note": "x"}]
+
     def test_rows_are_counted_with_the_blank_ones_and_quoted_line_ends(self) -> None:
         content = b"\n" + HEADER + b'u1,"d\n1",s\n\n\n,d,s\n'
         assert problems(content) == ['users.csv:6: column "user_id": the cell is empty']
