@@ -144,7 +144,8 @@ class LearnosityJobTrigger(BaseTrigger):
                 if not failing:
                     why = failure_of(result.error, "", 1, self.learnosity_conn_id).message
                     state = JobState(last_status, time.time(), why[:MAX_TROUBLE])
-                    told = await report_job(self.task_instance, state) or told
+                    await report_job(self.task_instance, state)
+                    told = True  # also if the report failed: what it asked for may have been done
                 failing = True
                 continue
             status, now, failing = result.job.status if result.job else "not listed", time.time(), False

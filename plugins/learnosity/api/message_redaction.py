@@ -118,12 +118,13 @@ _ANGLES = ("\u00ab\u00bb", "\u00bb\u00ab", "\u2039\u203a", "\u203a\u2039", "\u30
 _SINGLE = ("''", "\u2018\u2019", "\u201a\u2018", "\u201a\u2019")
 _QUOTED = "|".join(
     [
-        *(f"{mark}[^{mark}]*{mark}" for mark in '"`'),
-        *(rf"(?<!\w){mark}[^{mark}]*?{mark}(?!\w)" for mark in "\u00b4\uff02"),
+        *(f"{mark}[^{mark}]*{mark}" for mark in '"`\uff02'),
+        r"(?<!\w)\u00b4[^\u00b4]*?\u00b4(?!\w)",
         r"(?:\u201c|(?<!\w)[\u201d\u201e])[^\u201c-\u201e]*[\u201c\u201d]",
         *(f"{pair[0]}[^{pair}]*{pair[1]}" for pair in _ANGLES),
         *(rf"(?<!\w){pair[0]}[^{pair[0]}]*?{pair[1]}(?!\w)" for pair in _SINGLE),
         r"(?<!\w)\u2019[^\u2019]*\u2019(?!\w)",
+        r"(?<!\w)\u00b4[^\u00b4]*\u00b4",
     ]
 )
 _TOKEN = re.compile(

@@ -19,7 +19,7 @@ from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
-# Beside a list of groups, a single row under one of these keys is the root group. Others may be a benchmark.
+# Beside a list of groups, a single row under one of these keys is the root group.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
 
 
@@ -53,7 +53,7 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     own = next((table.rows[0] for table in tables if table.name == "group"), None)
     others = [table for table in tables if table.name != "group"]
     below = max(others, key=lambda table: (not table.lone, len(table.rows)), default=None)
-    lone = [table.rows[0] for table in others if table.lone and plain_key(table.name) in _ROOTS]
+    lone = [table.rows[0] for table in others if table.lone and _may_be_root(table)]
     if own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
         own = lone[0]  # beside one group below, it is the root group under another name: its users may be in no group
     if root.cut or (own is None and below is None):
@@ -65,6 +65,11 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
         groups=_groups(below, files, keys),
         nothing_matched=population == 0 or _has_no_statistics(rows if own is None else [own]),
     )
+
+
+def _may_be_root(table: Table) -> bool:
+    """Whether a single row is the root group, which often has no name. A row with a name may also be a benchmark."""
+    return plain_key(table.name) in _ROOTS or not table.rows[0].get("group_name")
 
 
 def questions_returned(document: Document) -> Returned:

@@ -36,7 +36,8 @@ from learnosity.results.outcomes import (
     expect_group,
     understood,
 )
-from learnosity.results.reading import NOTHING, classify
+from learnosity.results.reading import classify
+from learnosity.results.states import FINAL
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
@@ -54,7 +55,7 @@ WALK_CONCURRENCY = 16
 # digest is added.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
-_MORE = re.compile(r"[/,{\n]")  # a text with one of these may be an address, rows or JSON
+_MORE = re.compile(r"[/{\n]|,(?! )")  # a text with one of these may be an address, rows or JSON
 
 
 class ResultSet:
@@ -228,7 +229,8 @@ class ResultSet:
             declaration=self._client.config.results,
             first_page=first_page,
         )
-        self._is_bare = isinstance(reading, NotUnderstood) and reading.why == NOTHING and _is_bare(reply.data)
+        is_early = isinstance(reading, NotUnderstood) and not reading.why.startswith(FINAL)
+        self._is_bare = is_early and _is_bare(reply.data)
         return reading
 
 

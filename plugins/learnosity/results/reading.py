@@ -66,7 +66,6 @@ __all__ = [
 ]
 
 JSON_TYPE = "application/json"
-NOTHING = "it lists no result files and holds no content"  # why a reply with nothing in it is not understood
 # A number in `meta` under one of these keys is a number of files or rows of the reply. The keys `items`, `resources`,
 # `contents` and `listing` are left out, because their numbers may count something else.
 _COUNTED = (LISTING_KEYS | COUNTED_KEYS) - words("items resources contents listing")
@@ -222,7 +221,7 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
         if found.asides:
             return "its list of files is empty, and it holds something else that may be content"
         return _lost(found) or Empty(cursor, _total(found, first_page), found.signals.says_more())
-    return NOTHING
+    return "it lists no result files and holds no content"
 
 
 def _files(found: Findings, cursor: str | None, first_page: bool) -> Files | Inline | str:

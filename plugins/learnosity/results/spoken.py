@@ -87,33 +87,33 @@ _SOME_ROWS_OF = re.compile(
 )
 _OF_THE_API = re.compile(r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\bv\d{4}\.\d\.LTS\b", re.IGNORECASE)
 # A warning about the API has no other words than these. One word more may be about the dataset: `Deprecated items are
-# excluded.`, `3 groups failed (v2025.2.LTS)`. So words for what is lost are missing, such as `removed`.
+# excluded.`, `3 groups failed (v2025.2.LTS)`. So no word here may stand for content or for its loss: `response` is what
+# a student answers, and `more` or `removed` may be about files.
 _API_WORDS = words(
-    "a after all an and announced any api apis apr april are as at aug august be because become becomes been before "
-    "being below both but by call called calling calls can caution change changed changes changing client code come "
-    "consider continue current currently customer customers date dates day days dec december deprecated deprecates "
-    "deprecating deprecation details docs documentation does during effective end ended endpoint endpoints ending ends "
-    "eol eos ensure falls favor favour feb february following for from further future guide has have here higher "
-    "however http https if important in info information instead integration integrations into is it its jan january "
-    "jul july jun june last latest later learn learnosity life lifecycle link longer lts maintained maintenance make "
-    "mar march may migrate migrating migration minor month months more move moving must new newer newest next no "
-    "notes notice nov november now oct october of official old older on once or our out passed period phase phased "
-    "plan planned please policy pre previous prior quarter reach reached reaches reaching read receive receives "
-    "recommend recommended refer release released releases replaced reply replies request requested requesting "
-    "requests response responses retire retired retirement scheduled sdk sdks security see sep sept september "
-    "service shortly should since soon specify start starting still stop subject sunset sunsets sunsetting support "
-    "supported supports switch switching targets than that the their then there these this time to today unsupported "
-    "until up upcoming update updated updates upgrade upgraded upgrades upgrading uri url us use used uses using via "
-    "version versions warning was we week weeks were when which will with within work year years you your"
+    "a after an and announced api apis apr april are as aug august be before been by calls caution code current "
+    "currently dec december deprecated deprecates deprecation docs documentation end endpoint endpoints ends eol favor "
+    "favour feb february for from guide has have higher important in instead is it its jan january jul july jun june "
+    "latest learnosity life lifecycle longer lts maintained mar march may migrate migrating minor month move new newer "
+    "next no notes notice nov november now oct october of official older on or our plan planned please previous "
+    "quarter reach reached reaches recommend recommended refer release releases requests retire retired retirement "
+    "scheduled sdk see sep sept september shortly since soon start starting sunset sunsets support supported supports "
+    "switch switching that the this to unsupported until up upcoming update upgrade upgraded upgrading use uses using "
+    "version versions was we were when which will with year you your"
 )
-_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may(?! be\b)|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
+)
 _NAMES_OF_API = re.compile(
     r"\b(?:data|reports) api\b|\bv[1-9]\b|\bv?20\d\d\.\d(?:\.\d{1,2})?(?:[. ]?LTS)?\b"
     r"|\b20\d\d(?:[-/]\d\d?){0,2}(?:t[\d:.]+(?:z|[+-]\d\d:?\d\d)?)?\b|\bq[1-4]\b"
-    r"|\bin \d{1,3} (?:days|weeks|months|years)\b"
-    rf"|\b[0-3]?\d(?:st|nd|rd|th)?(?=(?: of|-)? ?{_MONTH})|\b(?:{_MONTH}[a-z]* )[0-3]?\d(?:st|nd|rd|th)?\b(?! of\b)"
-    r"|\b(?:will|shall|to|may) be (?:removed|withdrawn|(?:shut|switched|turned) (?:down|off)|disabled|discontinued)\b"
-    r"|\b\d\d?[-/.]\d\d?[-/.]20\d\d\b",
+    rf"|\b[0-3]?\d(?:st|nd|rd|th)?(?=(?: of|-)? ?{_MONTH})|\b{_MONTH} [0-3]?\d(?:st|nd|rd|th)?\b(?! of\b)"
+    r"|\b\d\d?[-/.]\d\d?[-/.]20\d\d\b|\bin \d{1,3} (?:days|weeks|months|years)\b"
+    # Phrases whose words alone may be about the dataset.
+    r"|\brequested (?=(?:api )?version\b)|\byou(?: have)? requested\b|\b(?:sunset|life|support|retirement) date\b"
+    r"|\bsupport (?:has )?ended\b|\b(?:scheduled|planned|marked) for removal\b|\bplease note\b|/reports/datasets\b"
+    r"|\bwill be (?:removed|withdrawn|(?:shut|switched|turned) (?:down|off)|disabled|discontinued)"
+    r"(?= (?:on|in|after|by|from)\b)",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)

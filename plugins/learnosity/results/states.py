@@ -30,6 +30,9 @@ _SUCCESS = words("success ok successful")
 _WARNINGS = words("warning warnings")
 _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 _OTHER = "it is about another dataset"
+_STATES = "it states "
+# How the reasons begin for which a reply is refused for good: it will not change, also where nothing is in it yet.
+FINAL = (_OTHER, _STATES)
 # A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. The empty key
 # stands for an entry of a list.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
@@ -135,7 +138,7 @@ def _verdict(state: State, key: str, value: Any) -> bool:
 def _trouble(state: State, key: str, value: Any) -> bool:
     is_warning = plain_key(key) in _WARNINGS
     if is_true(value) and not (is_warning and all(is_about_api(each) for each in scalars(value) if each)):
-        state.unclear.append(f"it states `{key}`")
+        state.unclear.append(f"{_STATES}`{key}`")
     return True
 
 

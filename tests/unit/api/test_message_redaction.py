@@ -209,6 +209,8 @@ def test_an_apostrophe_is_no_quote(text: str) -> None:
         ("Column\u00b4s value 'page\u00b4s group' is not valid", "Column\u00b4s value … is not valid"),
         ("isn\u00b4t \u201cthe students\u00b4 group\u201d", "isn\u00b4t …"),
         ('The user\u00b4s group "all students\u00b4 group" is unknown', "The user\u00b4s group … is unknown"),
+        ("user \u00b4student\u00b4s page\u00b4 is unknown", "user …s page\u00b4 is unknown"),
+        ("the group\uff02all students\uff02 is unknown", "the group… is unknown"),
         ("user Grace has no sessions", "user … has no sessions"),
         ("user grace has no sessions", "user … has no sessions"),
         ("user 4711 has no sessions", "user … has no sessions"),

@@ -53,6 +53,7 @@ def sent(**values: Any) -> InputInfo:
         pytest.param({"dataset_group": OWN | {"groups": BELOW}}, 5, id="own row under another name"),
         pytest.param({"dataset_group": OWN, "groups": ONE}, 5, id="one below"),
         pytest.param({"root": OWN, "groups": ONE}, 5, id="the root, and one below"),
+        pytest.param({"overall": OWN, "groups": ONE}, 5, id="a row without a name, and one below"),
         pytest.param({"groups": ONE, "benchmark": {"group_name": "Nation", "population": 1000}}, 3, id="a benchmark"),
         pytest.param({"groups": ONE, "summary": {"group_name": "All", "mean_score": None}}, 3, id="a summary"),
         pytest.param({"groups": [{"group_name": "d", "population": "5"}]}, None, id="a text"),
@@ -221,6 +222,13 @@ async def test_a_group_result_without_any_row_is_empty(tmp_path: Path, root: Any
         pytest.param({"group.json": [], "north/group.json": {"group": OWN}}, id="another group"),
         pytest.param({"group.json": {}}, id="no list"),
         pytest.param({"group.json": {"population": 5, "groups": []}}, id="users in no group"),
+        pytest.param(
+            {"group.json": {"population": 5, "mean_score": 3.0, "stddev_score": None, "groups": []}}, id="one null"
+        ),
+        pytest.param(
+            {"group.json": {"population": 5, "mean_percent": None, "mean_score": 0, "max_score": 0, "groups": []}},
+            id="no percentage of nothing",
+        ),
         pytest.param({"group.json": [1]}, id="not empty"),
         pytest.param({"group.json": {"rows": [], "warnings": ["x"]}}, id="something else is in it"),
         pytest.param({"group.json": b"["}, id="damaged"),
