@@ -710,7 +710,7 @@ class TestParts:
             "This endpoint has been deprecated in favour of v2026.1.LTS",
             "Deprecated version: v2024.1.LTS. Current version: v2026.1.LTS.",
             "This version is end of life, and its support has ended",
-            "Please note: Version v2024.2.LTS is deprecated and scheduled for removal. Use /v2026.1.LTS/reports/datasets",
+            "Please note: v2024.2.LTS is deprecated and scheduled for removal. Use /v2026.1.LTS/reports/datasets",
             "Version 2024.1.LTS is deprecated as of March 1st, 2026; see the documentation",
             "v2024.1.LTS: end of support 31/12/2026",
         ],
