@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
 MAX_TROUBLE = 1000  # maximum number of characters of the reason why a poll failed, for the page
+REPORTS = 3  # how many polls tell the page that a trouble is over, until one of the reports is kept
 LOG_EVERY_SECONDS = 60.0  # while the status does not change, it is logged only once in this time
 
 
@@ -137,7 +138,8 @@ class LearnosityJobTrigger(BaseTrigger):
             yield client
 
     async def _last_of(self, results: asyncio.Queue[PollResult]) -> PollResult:
-        said, last_status, failing, told = 0.0, "", False, False
+        # `told`: how many times the page is still to be told that a trouble is over.
+        said, last_status, failing, told = 0.0, "", False, 0
         while not (result := await results.get()).final:
             if result.error is not None:
                 self.log.warning("Job %s: %s The wait continues.", self.job_reference, result.error)
@@ -145,12 +147,13 @@ class LearnosityJobTrigger(BaseTrigger):
                     why = failure_of(result.error, "", 1, self.learnosity_conn_id).message
                     state = JobState(last_status, time.time(), why[:MAX_TROUBLE])
                     await report_job(self.task_instance, state)
-                    told = True  # also if the report failed: what it asked for may have been done
+                    # Also if the report failed: what it asked for may have been done.
+                    told = REPORTS
                 failing = True
                 continue
             status, now, failing = result.job.status if result.job else "not listed", time.time(), False
             if status != last_status or told:
-                told = not await report_job(self.task_instance, JobState(status, now)) and told
+                told = 0 if await report_job(self.task_instance, JobState(status, now)) else max(told - 1, 0)
             if status != last_status or now - said >= LOG_EVERY_SECONDS:
                 last_status, said = status, now
                 self.log.info("Job %s: %s for %s.", self.job_reference, status, duration(now - self.started))

@@ -85,37 +85,6 @@ _SOME_ROWS_OF = re.compile(
     r"(?P<end>\s*(?:[.!;]|$))?",
     re.IGNORECASE,
 )
-_OF_THE_API = re.compile(r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\bv\d{4}\.\d\.LTS\b", re.IGNORECASE)
-# A warning about the API has no other words than these. One word more may be about the dataset: `Deprecated items are
-# excluded.`, `3 groups failed (v2025.2.LTS)`. So no word here may stand for content or for its loss: `response` is what
-# a student answers, and `more` or `removed` may be about files.
-_API_WORDS = words(
-    "a after an and announced api apis apr april are as aug august be before been by calls caution code current "
-    "currently dec december deprecated deprecates deprecation docs documentation end endpoint endpoints ends eol favor "
-    "favour feb february for from guide has have higher important in instead is it its jan january jul july jun june "
-    "latest learnosity life lifecycle longer lts maintained mar march may migrate migrating minor month move new newer "
-    "next no notes notice nov november now oct october of official older on or our plan planned please previous "
-    "quarter reach reached reaches recommend recommended refer release releases requests retire retired retirement "
-    "scheduled sdk see sep sept september shortly since soon start starting sunset sunsets support supported supports "
-    "switch switching that the this to unsupported until up upcoming update upgrade upgraded upgrading use uses using "
-    "version versions was we were when which will with year you your"
-)
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may(?! be\b)|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
-)
-_NAMES_OF_API = re.compile(
-    r"\b(?:data|reports) api\b|\bv[1-9]\b|\bv?20\d\d\.\d(?:\.\d{1,2})?(?:[. ]?LTS)?\b"
-    r"|\b20\d\d(?:[-/]\d\d?){0,2}(?:t[\d:.]+(?:z|[+-]\d\d:?\d\d)?)?\b|\bq[1-4]\b"
-    rf"|\b[0-3]?\d(?:st|nd|rd|th)?(?=(?: of|-)? ?{_MONTH})|\b{_MONTH} [0-3]?\d(?:st|nd|rd|th)?\b(?! of\b)"
-    r"|\b\d\d?[-/.]\d\d?[-/.]20\d\d\b|\bin \d{1,3} (?:days|weeks|months|years)\b"
-    # Phrases whose words alone may be about the dataset.
-    r"|\brequested (?=(?:api )?version\b)|\byou(?: have)? requested\b|\b(?:sunset|life|support|retirement) date\b"
-    r"|\bsupport (?:has )?ended\b|\b(?:scheduled|planned|marked) for removal\b|\bplease note\b|/reports/datasets\b"
-    r"|\bwill be (?:removed|withdrawn|(?:shut|switched|turned) (?:down|off)|disabled|discontinued)"
-    r"(?= (?:on|in|after|by|from)\b)",
-    re.IGNORECASE,
-)
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: the value of these keys can only be the time when the dataset was completed. Under other keys of flags, a
 # value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time.
@@ -155,14 +124,6 @@ def _is_of_values(text: str, start: int, end: int) -> bool:
 
 def _number(text: str) -> str:
     return text.replace(",", "").replace(".", "")
-
-
-def is_about_api(value: Any) -> bool:
-    """Whether a warning is about the API itself, such as a version that ends, and not about the dataset."""
-    if not isinstance(value, str) or not _OF_THE_API.search(value) or says_part(value) or says_later(value):
-        return False
-    plain = _NAMES_OF_API.sub(" ", value.lower())
-    return _API_WORDS.issuperset(re.findall(r"\w+", plain))
 
 
 def says_no(text: str) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from learnosity.results.api_warnings import is_about_api
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
-from learnosity.results.spoken import is_about_api, is_word_of_state, says_later, says_no, says_part, says_yes
+from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_part, says_yes
 from learnosity.results.values import (
     as_flag,
     is_length_of_time,
@@ -136,9 +137,12 @@ def _verdict(state: State, key: str, value: Any) -> bool:
 
 
 def _trouble(state: State, key: str, value: Any) -> bool:
-    is_warning = plain_key(key) in _WARNINGS
-    if is_true(value) and not (is_warning and all(is_about_api(each) for each in scalars(value) if each)):
-        state.unclear.append(f"{_STATES}`{key}`")
+    texts = [each for each in scalars(value) if each]
+    is_warning = plain_key(key) in _WARNINGS and all(kind_of(word) != "trouble" for word, _ in members(value))
+    if is_true(value) and not (is_warning and all(map(is_about_api, texts))):
+        # Right after its job, such a reply may change: it is not one of `FINAL`.
+        is_early = any(isinstance(each, str) and says_later(each) for each in texts)
+        state.unclear.append(f"its `{key}` says that it is not ready" if is_early else f"{_STATES}`{key}`")
     return True
 
 

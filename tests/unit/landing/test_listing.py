@@ -239,6 +239,8 @@ BARE: list[Any] = [
     {"ready": "shortly"},
     {"files": None, "total_files": 2},
     {"files": [], "message": "Your files will be here shortly"},
+    {"warning": "The dataset is not ready yet"},
+    {"error": "Results are being generated"},
 ]
 
 

@@ -710,6 +710,13 @@ class TestParts:
             "This endpoint has been deprecated in favour of v2026.1.LTS",
             "Deprecated version: v2024.1.LTS. Current version: v2026.1.LTS.",
             "This version is end of life, and its support has ended",
+            "v2024.1.LTS is deprecated and will be removed in a future release.",
+            "This API version is deprecated and will be removed in a future version.",
+            "v2024.1.LTS is being deprecated.",
+            "v2024.1.LTS is being sunset on 2027-01-01. You must upgrade.",
+            "v2024.1.LTS is deprecated. You should upgrade to v2026.1.LTS.",
+            "v2024.1.LTS is deprecated and will be removed soon",
+            "Older versions are deprecated, and the next release is v2026.3.LTS.",
             "Please note: v2024.2.LTS is deprecated and scheduled for removal. Use /v2026.1.LTS/reports/datasets",
             "Version 2024.1.LTS is deprecated as of March 1st, 2026; see the documentation",
             "v2024.1.LTS: end of support 31/12/2026",
@@ -749,6 +756,25 @@ class TestParts:
             "12 deprecated",
             "After the end of support, nothing was counted in v2024.1.LTS",
             "Deprecated version: data of 2025 not included",
+            "Please use next until the end is reached (v2026.1.LTS).",
+            "Upgrade your plan to see 2025 (v2026.1.LTS)",
+            "Your plan supports the latest quarter (v2026.1.LTS)",
+            "The year you requested is no longer supported in v2026.1.LTS.",
+            "The current month is unsupported in v2026.1.LTS.",
+            "March 2025 and before are no longer supported (v2026.1.LTS)",
+            "Before 2025-01-01 is no longer supported (v2026.1.LTS)",
+            "The start is before 2025-01-01, which is unsupported (v2026.1.LTS)",
+            "Q2 and Q4 are unsupported in v2026.1.LTS",
+            "Q3 is deprecated",
+            "No update in 30 days (v2026.1.LTS)",
+            "The next update is scheduled for 1 Dec 2026 (v2026.1.LTS)",
+            "12 may no longer be supported (v2026.1.LTS)",
+            "2024 is no longer supported (v2026.1.LTS)",
+            "2045 deprecated",
+            "Deprecated: 2000 of 2045",
+            "v2026.1.LTS: from 2026-01-01 to 2026-03-31",
+            "As of 2026-11-01 (v2026.1.LTS)",
+            "No update since 2026-11-01 (v2026.1.LTS)",
             "There are more responses. Use next to read further (v2026.1.LTS).",
             "There is more (v2026.1.LTS).",
             "v2026.1.LTS: more responses will come later.",
@@ -809,6 +835,7 @@ class TestParts:
         for data in ({"files": [A, B]}, {"rows": [ROW]}):
             assert isinstance(read({**data, "warnings": [warning]}), NotUnderstood)
             assert isinstance(read(data, warning=warning), NotUnderstood)
+            assert isinstance(read({**data, "warnings": {"skipped": "v2024.1.LTS is deprecated"}}), NotUnderstood)
 
     def test_a_remark_of_many_digits_is_read_in_little_time(self) -> None:
         began = time.process_time()

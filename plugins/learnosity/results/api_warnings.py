@@ -1,0 +1,81 @@
+"""Whether a warning in a reply is about the API itself, such as a version that ends. Pure functions.
+
+Any other warning may say that something is missing from the dataset, so the reply is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from learnosity.results.known_keys import words
+from learnosity.results.spoken import says_later, says_part
+
+_SUBJECT = re.compile(
+    r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\b(?:un)?support|\bretire|\bupgrad|\bmigrat|\buse v\d",
+    re.IGNORECASE,
+)
+# A warning about the API has no other words than these and `_PHRASES`. One word more may be about the dataset:
+# `Deprecated items are excluded.`, `3 groups failed (v2025.2.LTS)`. No word here may stand for content or for its loss:
+# `response` is what a student answers, and `more` or `removed` may be about files.
+_WORDS = words(
+    "a after an and announced api apis apr april are as aug august be been before by calls caution code current "
+    "currently dec december deprecated deprecates deprecation docs documentation end endpoint endpoints ends eol "
+    "favor favour feb february for from guide has have higher important in instead is it its jan january jul july "
+    "jun june latest learnosity life lifecycle longer lts maintained mar march may migrate migrating minor move new "
+    "newer notes notice nov november now oct october of official on or our planned please previous reach reached "
+    "reaches recommend recommended refer release releases requests retire retired retirement scheduled sdk see sep "
+    "sept september shortly since soon starting sunset sunsets support supported supports switch switching that the "
+    "this to unsupported until upcoming upgrade upgraded upgrading use uses using version versions was we were when "
+    "which will with you your"
+)
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may(?! (?:be|no|have|soon)\b)|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
+)
+_DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
+# If something is said of a time, it is one of the dataset: `2024 is no longer supported`.
+_NO_SUBJECT = (
+    r"\b(?! (?:(?:and|or) \w+ )?(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
+)
+# Versions, times, and phrases whose words alone may be about the dataset.
+_PHRASES = re.compile(
+    "|".join(
+        (
+            r"\b(?:data|reports) api\b",
+            r"/reports/datasets\b",
+            r"\bv[1-9]\b",
+            r"\bv?20\d\d\.\d(?:\.\d{1,2})?(?:[. ]?LTS)?\b",
+            rf"\b20\d\d(?:[-/]\d\d?){{0,2}}(?:t[\d:.]+(?:z|[+-]\d\d:?\d\d)?)?{_NO_SUBJECT}",
+            r"\b(?:in|by|of|until|before|after) q[1-4]\b",
+            rf"\b{_DAY}(?=(?: of|-)? ?{_MONTH})",
+            rf"\b{_MONTH} {_DAY}{_NO_SUBJECT}",
+            r"\b\d\d?[-/.]\d\d?[-/.]20\d\d\b",
+            r"\bin \d{1,3} (?:days|weeks|months|years)\b",
+            r"\bplease note\b",
+            r"\bno longer\b",
+            r"\bwe plan to\b",
+            r"\brequested (?=(?:api )?version\b)",
+            r"\bversion(?: \(?v[\d.]+(?:LTS)?\)?)?(?: that)? you(?: have)? requested\b",
+            r"\bolder (?=versions?\b|releases?\b)",
+            r"\bnext (?:month|quarter|year|release|version|lts)\b",
+            r"\bin a (?:future|later) (?:release|version)\b",
+            r"\bbeing (?=deprecated|retired|sunset)",
+            r"\byou (?:must|should|need to) (?=upgrade|migrate|switch|move)",
+            r"\b(?:please|to) update (?=to\b)",
+            r"\b(?:sunset|life|support|retirement) date\b",
+            r"\bsupport (?:has )?ended\b",
+            r"\b(?:scheduled|planned|marked) for removal\b",
+            r"\bwill be (?:removed|withdrawn|(?:shut|switched|turned) (?:down|off)|disabled|discontinued)"
+            r"(?= (?:on|in|after|by|from|soon)\b)",
+        )
+    ),
+    re.IGNORECASE,
+)
+
+
+def is_about_api(value: Any) -> bool:
+    """Whether a warning is about the API itself, such as a version that ends, and not about the dataset."""
+    if not isinstance(value, str) or not _SUBJECT.search(value) or says_part(value) or says_later(value):
+        return False
+    return _WORDS.issuperset(re.findall(r"\w+", _PHRASES.sub(" ", value.lower())))
