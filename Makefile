@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-rosters test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-visit bench-page bench-million bench-cluster bench-waits bench-polls bench-start lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-random test-clouds test-postgres test-several test-proxy test-rotation test-rosters test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-visit bench-page bench-million bench-cluster bench-waits bench-polls bench-start lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -86,6 +86,9 @@ test-component: venv ## parts of the product against a real S3 server, the simul
 
 test-integration: venv ## the tests against a real Airflow, S3 server and simulator
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
+
+test-random: venv ## the property tests with other inputs each time, and ten times as many (three minutes)
+	$(PYTHON) -m pytest tests/unit tests/simulator tests/component -m hypothesis --hypothesis-profile=random $(ARGS)
 
 test-clouds: .clouds/node_modules/azurite ## every kind of store on a real server: S3, Azure, GCS, files, fsspec; and the DAG on each
 	$(PYTHON) -m pytest tests/clouds $(ARGS)
