@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 
 # A test must not fail because the machine is busy: how long things take is told by benchmarks.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The inputs of property tests are the same in every run, so that a run can be repeated. `make test-random` tries others.
+# Property tests have the same inputs in every run, so that a run can be repeated. `make test-random` tries others.
 settings.register_profile("repeatable", _UNTIMED, derandomize=True)
 settings.register_profile("random", _UNTIMED, max_examples=1000, print_blob=True)
 settings.load_profile("repeatable")
