@@ -83,7 +83,15 @@ http {{
       return 405;
     }}
     location /listing/ {{ internal; error_page 405 =200 $uri; }}
-    location /sink/ {{ dav_methods PUT; create_full_put_path on; }}
+    # Takes the whole body, and then answers 200, as S3 does. nginx's own PUT answers 201.
+    location /sink/ {{
+      client_body_buffer_size 64m;
+      proxy_method GET;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+      proxy_pass http://{host}:{port}/taken/;
+    }}
+    location /taken {{ return 200; }}
   }}
 }}
 """
@@ -131,7 +139,7 @@ class Source:
         port, tls_port = free_ports(2)
         self.url = f"http://{LOOPBACK}:{port}"
         self.tls_url = f"https://{LOOPBACK}:{tls_port}"
-        for folder in ("www/files", "www/listing", "www/sink"):
+        for folder in ("www/files", "www/listing"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "nobody").write_text("")
         self.certificate = make_certificate(root).certificate
