@@ -37,7 +37,6 @@ from learnosity.results.outcomes import (
     understood,
 )
 from learnosity.results.reading import classify
-from learnosity.results.states import FINAL
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
@@ -229,8 +228,7 @@ class ResultSet:
             declaration=self._client.config.results,
             first_page=first_page,
         )
-        is_early = isinstance(reading, NotUnderstood) and not reading.why.startswith(FINAL)
-        self._is_bare = is_early and _is_bare(reply.data)
+        self._is_bare = isinstance(reading, NotUnderstood) and not reading.is_final and _is_bare(reply.data)
         return reading
 
 

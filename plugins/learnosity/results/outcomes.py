@@ -131,10 +131,13 @@ class NotUnderstood:
 
     :param why: what could not be proven, without any value of the reply.
     :param sketch: keys, types and lengths of the reply.
+    :param is_final: whether the API would reply the same if it were asked again. Otherwise, a reply with nothing in it
+        may have come too early.
     """
 
     why: str
     sketch: str
+    is_final: bool = False
 
     def error(self) -> UnexpectedReplyError:
         """The error to raise. Its message explains how to declare where the files are."""

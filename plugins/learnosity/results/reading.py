@@ -111,7 +111,9 @@ def classify(
     if found.signals.not_ready:
         return NotReady(found.signals.not_ready)
     outcome = _doubt(surveyed, found, first_page) or _outcome(data, found, first_page)
-    return NotUnderstood(outcome, sketch(reply)) if isinstance(outcome, str) else outcome
+    if isinstance(outcome, str):
+        return NotUnderstood(outcome, sketch(reply), found.signals.is_final)
+    return outcome
 
 
 def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:

@@ -31,9 +31,6 @@ _SUCCESS = words("success ok successful")
 _WARNINGS = words("warning warnings")
 _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 _OTHER = "it is about another dataset"
-_STATES = "it states "
-# How the reasons begin for which a reply is refused for good: it will not change, also where nothing is in it yet.
-FINAL = (_OTHER, _STATES)
 # A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. The empty key
 # stands for an entry of a list.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
@@ -59,6 +56,8 @@ class State:
     """The word in the reply that means that the dataset is not ready yet."""
     unclear: list[str] = field(default_factory=list)
     """Why it is not clear what the reply says about itself."""
+    is_final: bool = False
+    """Whether one of these reasons is final: asked again, the API would reply the same."""
     remarks: bool = False
     """Whether the reply contains a message for people."""
     any_status: bool = False
@@ -74,12 +73,17 @@ class State:
     cursors_aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """This object of cursors says nothing: the declared `next` beside it says whether a page follows."""
 
+    def refuse(self, why: str) -> None:
+        """Note a reason why the reply is refused, which would be the same if the API were asked again."""
+        self.unclear.append(why)
+        self.is_final = True
+
     def note_dataset(self, key: str, value: Any) -> None:
         """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""
         if plain_key(key) not in ("dataset", "datasets") or not isinstance(value, dict):
             return
         if any(_is_other(self, each) for each in value) or _names_other(self, value, nested=False):
-            self.unclear.append(_OTHER)
+            self.refuse(_OTHER)
 
 
 def _status(state: State, key: str, value: Any) -> bool:
@@ -140,9 +144,10 @@ def _trouble(state: State, key: str, value: Any) -> bool:
     texts = [each for each in scalars(value) if each]
     is_warning = plain_key(key) in _WARNINGS and all(kind_of(word) != "trouble" for word, _ in members(value))
     if is_true(value) and not (is_warning and all(map(is_about_api, texts))):
-        # Right after its job, such a reply may change: it is not one of `FINAL`.
-        is_early = any(isinstance(each, str) and says_later(each) for each in texts)
-        state.unclear.append(f"its `{key}` says that it is not ready" if is_early else f"{_STATES}`{key}`")
+        if any(isinstance(each, str) and says_later(each) for each in texts):
+            state.unclear.append(f"its `{key}` says that it is not ready")
+        else:
+            state.refuse(f"it states `{key}`")
     return True
 
 
@@ -231,7 +236,7 @@ def _owner(state: State, key: str, value: Any) -> bool:
     """Note the id of a dataset. If the value may be something else than an id, it is read on as possible data."""
     is_id = plain_key(key) in OWNER_IDS
     if (is_id and value is not None and not _is_same(state, value)) or _is_other(state, value):
-        state.unclear.append(_OTHER)
+        state.refuse(_OTHER)
     return is_id
 
 
@@ -241,7 +246,7 @@ def _owner_inside(state: State, key: str, value: Any) -> None:
     is_same = any(_is_same(state, each) for each in inside)
     is_missing = plain_key(key) in OWNER_IDS and not is_same and any(each is not None for each in inside)
     if is_missing or _names_other(state, value):
-        state.unclear.append(_OTHER)
+        state.refuse(_OTHER)
 
 
 def _names_other(state: State, value: Any, *, nested: bool = True) -> bool:
