@@ -63,7 +63,8 @@ with DAG(
         s3_key=KEY,
         file_format="parquet",
         df_type="polars",
-        # Without this, Polars takes the type of a column from its first 100 rows, and fails if all of them are NULL.
+        # None = Polars looks at all rows before it decides the type of a column. By default, it looks at the first 100
+        # rows only. If all of these are NULL, it fails at the first value in a later row.
         read_kwargs={"infer_schema_length": None},
         replace=True,
         execution_timeout=timedelta(hours=1),

@@ -47,7 +47,8 @@ with DAG(
         from learnosity.task_report import report_failures
 
         found = []
-        with report_failures(get_current_context()):  # the tab of the run says why it failed
+        # If this block fails, the tab Learnosity of the run shows the reason.
+        with report_failures(get_current_context()):
             async with LearnosityHook(params["learnosity_conn_id"]).client(attempts=2) as client:
                 async for line in lines(client, params["dataset_type"], params["dataset_id"]):
                     logging.getLogger(__name__).info("%s", line)

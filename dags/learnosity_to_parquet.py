@@ -70,7 +70,8 @@ with DAG(
             tell_lineage(ti.task, dataset, target)
             return [asdict(file) for file in written]
 
-        with report_failures(get_current_context()):  # the tab of the run says why it failed
+        # If this block fails, the tab Learnosity of the run shows the reason.
+        with report_failures(get_current_context()):
             if not triggering_asset_events:
                 if dag_run.run_type == "asset_triggered":
                     raise PermanentError(

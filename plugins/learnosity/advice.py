@@ -23,7 +23,8 @@ _GO_ON = (
     "Clear the first task that was skipped, with its downstream tasks: it goes on where it ended. If the time is too "
     "short, raise dagrun_timeout of the DAG first."
 )
-# Airflow skips what has not ended when a run takes too long. Then no task of the run has failed.
+# If a run takes longer than `dagrun_timeout`, Airflow skips its tasks that have not ended. Then no task has failed, and
+# there is no error to give advice on. The two texts below are shown instead.
 TIMED_OUT = f"The run took longer than its dagrun_timeout, so what had not ended was skipped. {_GO_ON}"
 NO_TASK_FAILED = (
     "No task of this run has failed: the run took longer than its dagrun_timeout, or a user has marked it as failed. "

@@ -176,7 +176,9 @@ def _connection(destination_uri: str | None) -> str | None:
     try:
         return destination_uri and (parse_uri(destination_uri).conn_id or "")
     except StorageError:
-        return destination_uri  # the URI cannot be read: the work on this event fails later, and on no other event
+        # The URI is not valid. It is used in place of a connection, so that its event is kept apart from events
+        # with other destinations. Later, only the work on its event fails.
+        return destination_uri
 
 
 def _source(event: DatasetEvent) -> Source | None:

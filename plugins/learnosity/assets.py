@@ -26,7 +26,7 @@ KNOWN_DATASETS = [dataset_asset(name) for name in KNOWN_TYPES]
 # This asset gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can be called `*`, so
 # this URI belongs to no type.
 OTHER_DATASETS = Asset(name=OTHER_DATASETS_NAME, uri=f"{ASSET_PREFIX}*")
-# A DAG with this as its schedule runs after datasets of any type have been published.
+# A DAG with this as its schedule runs after a dataset of any type has been published.
 ANY_DATASET = AssetAny(*KNOWN_DATASETS, OTHER_DATASETS)
 
 
@@ -51,7 +51,8 @@ def fixed_type(request: object, run_config: Collection[str] | None = None) -> st
         return None
     try:
         return DatasetLayout(named.strip(), "any").dataset_type
-    except RequestError:  # a Jinja template, which a run renders, or a wrong type, which a run refuses
+    except RequestError:
+        # `named` is a Jinja template, which is rendered when a run starts, or it is no valid type: then the run fails.
         return None
 
 

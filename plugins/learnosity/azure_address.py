@@ -23,8 +23,8 @@ BLOB_HOST = "blob.core.windows.net"
 # account's name has no hyphen, so `-secondary` is no part of it. Group 2: the domain of the cloud, here
 # `core.windows.net`.
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
-# The key is the domain of accounts that have a DNS zone of their own. It belongs to the same cloud as the value, the
-# domain of the other accounts.
+# One cloud of Azure has two domains. The key is the domain of accounts with a DNS zone of their own, the value that of
+# other accounts. The key is replaced by the value before two addresses are compared.
 _CLOUDS = {"storage.azure.net": "core.windows.net"}
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 
@@ -70,7 +70,8 @@ def account_at(url: str, connection: Connection, extra: Mapping[str, Any]) -> st
     """The account at an address that may not begin with its name, such as a domain of one's own; "" = none is named."""
     if known := _account_in(_server(url)):
         return known[0]
-    # The account is in the path of an emulator's address, as in http://azurite.svc:10000/account.
+    # The host is not one of Azure's. An emulator has the account in the path, as in http://azurite.svc:10000/account.
+    # If there is no path, the account is the login of the connection or its extra `account_name`.
     login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
     return urlsplit(url).path.strip("/").partition("/")[0] or login or str(extra.get("account_name") or "")
 

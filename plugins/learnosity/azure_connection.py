@@ -148,8 +148,8 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             account = account_at(url, connection, extra) if url else ""
             if "determine account name" not in str(error) or not account:
                 raise
-            # Azure's client takes a key only for an address in which it finds the account. So it is made for the usual
-            # address of the account, and the endpoint is taken from the URL.
+            # Azure's client accepts a key only with an address in which it finds the account. So the client is made for
+            # the account's usual address. `is_own` makes the lines below take the endpoint from the URL.
             hooked, is_own = attrs.evolve(hooked, host=f"https://{account}.{BLOB_HOST}"), True
             client = made()
     except ImportError:

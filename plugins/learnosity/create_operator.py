@@ -165,7 +165,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         with findings:
             config = await hook.aget_config()
             input_columns = mapping("input_columns", self.input_columns)
-            if request.groups and not request.group_keys:  # `groups` is refused above, so its keys are unknown
+            # If `groups` is not valid, `request.check` has noted this above, and the keys of the groups are unknown.
+            # Then columns of groups are left out here, because `schema_for` would refuse them, too.
+            if request.groups and not request.group_keys:
                 input_columns = {key: name for key, name in input_columns.items() if not str(key).startswith("groups.")}
             schema = schema_for(
                 request.dataset_type,
@@ -246,7 +248,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         """Replace arguments by the values of the run config, and return these values."""
         if self.run_config is None:
             return {}
-        # A DAG may have params of its own, which templates use. They are in the run config, too, and no fields.
+        # A DAG may have further params, which its templates use. The run config has their values, too. They are left
+        # out of `conf`, because `read_run_config` refuses every name that it does not know.
         dag = self.get_dag()
         own = set(dag.params if dag else ()) - set(DEFAULTS)
         conf = {name: value for name, value in (context["dag_run"].conf or {}).items() if name not in own}
@@ -272,8 +275,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.written_values import digest, mapped_values, stable_text
 
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
-        # A param of the DAG is part of the identity only if its name occurs in the arguments, where a template may use
-        # it. Another `poll_interval`, for example, does not change the identity.
+        # Two kinds of values are part of the identity: params of the DAG whose name occurs in the arguments, because a
+        # template may use them; and the fields below, if the run config gives them. Other values are not: if only
+        # `poll_interval` has changed, the request is the same.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: given[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in given

@@ -23,8 +23,8 @@ from learnosity.operators import (
 from learnosity.run_config import DEFAULTS, REQUEST_KEYS
 from learnosity.sensors import LearnosityJobSensor
 
-# Errors in code or in a template. They are not retried, because a retry would fail in the same way. Any other error
-# type may be a failure of Airflow itself, so it is retried.
+# Types of errors in code or in a template. They are not retried, because a retry would fail in the same way. An error
+# of a type that no rule below names may be a failure of Airflow itself, so it is retried.
 PROGRAMMING_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError, TemplateError)
 
 LEARNOSITY_RETRIES = ExceptionRetryPolicy(

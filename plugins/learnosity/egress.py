@@ -23,17 +23,17 @@ from learnosity.errors import ConnectionConfigError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# Environment variables that name a file with certificate authorities. The AWS tools, `requests` and curl each have one.
+# Environment variables of the AWS tools, `requests` and curl. Each may name a PEM file of more authorities to trust.
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# Environment variable that names the file with the certificate authorities of this machine. OpenSSL and the TLS library
-# of obstore read it themselves, so this package need not pass it to them.
+# Environment variable that names the PEM file of the authorities that this machine trusts. OpenSSL and the TLS library
+# of obstore load this file themselves, so `certificates` checks the file, but does not return its content.
 SYSTEM_STORE = "SSL_CERT_FILE"
 _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # One entry of the environment variable NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
-# obstore gets this proxy where it must not use a proxy of the environment, because obstore has no option to ignore the
-# environment. No server can listen on port 0, so nothing is ever sent through this proxy.
+# A proxy that cannot exist, because no server can listen on port 0. obstore has no option to ignore the proxies of the
+# environment. So where obstore must use no proxy, it gets this one, and a list of hosts that it calls without a proxy.
 NO_PROXY = "http://127.0.0.1:0"
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 # Hosts of the metadata services of clouds. A machine gets its credentials from the metadata service. A proxy would ask
@@ -95,8 +95,8 @@ class Egress:
             _read(store, f"The environment variable {SYSTEM_STORE}")
         if isinstance(self.verify, str):
             return _read(self.verify, "Extra `verify` of the connection")
+        # Often all variables name one file, and loading takes 40 ms. The key is the path, so each file is loaded once.
         named = {path: name for name in reversed(BUNDLES) if self.trust_env and (path := os.environ.get(name))}
-        # Often all variables name the same file, and loading it takes 40 ms in each task. So each file is taken once.
         # The file of `SSL_CERT_FILE` is left out, because the TLS libraries load this file themselves.
         if store and Path(store).is_file():
             named.pop(store, None)
@@ -169,8 +169,8 @@ def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
     """
     if not proxy:
         return None
-    # If `cause` has a status, the text after it is not searched. The proxy has written it, and words such as "name or
-    # service not known" in it may be about the server and not about the proxy.
+    # This check comes first. A proxy that refuses may write "name or service not known" about the server into its
+    # reply. The searches below would take these words to be about the proxy.
     if refused := _REFUSED_TUNNEL.search(cause):
         return proxy_refusal(proxy, int(refused[1] or 407))
     named, advice = _named(proxy), _PROXY_ADVICE

@@ -76,8 +76,8 @@ async def store_result(task_instance: Any, result: str) -> bool:
         from airflow.sdk.execution_time.xcom import XCom
 
         place, key = place_of(task_instance), XCom.XCOM_RETURN_KEY
-        # A deployment may have its own XCom backend, which stores values elsewhere. Its call may block the event loop,
-        # so the call runs in a thread.
+        # Airflow may be configured with another XCom backend, which stores the value elsewhere, such as in a bucket.
+        # Its `serialize_value` may block, so it runs in a thread, and the event loop goes on.
         value = await asyncio.to_thread(XCom.serialize_value, result, key=key, **place)
         await ask(SetXCom(key=key, value=value, **place))
 

@@ -23,10 +23,10 @@ from learnosity.storage.fsspec_errors import driver_errors
 from learnosity.storage.fsspec_rename import put_in_place
 from learnosity.storage.store import IsOwn, ObjectInfo, Store, check_size, every_path
 
-# Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
+# Maximum number of bytes of one read. With smaller reads, a file takes longer; larger reads need more memory.
 CHUNK = 1024 * 1024
-# A file that is being written has a temporary name, which ends like this. If the task is killed, the file remains until
-# `discard_unfinished` removes it.
+# The end of the temporary name that a file has while it is written. `list` leaves such files out. If a task is killed
+# during a write, the file keeps this name until `discard_unfinished` removes the file.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
 
@@ -88,8 +88,8 @@ class FsspecStore:
         """See `Store`. The file is written under a temporary name, and renamed when it is complete."""
         target = self._full(path)
         folder = target.rpartition("/")[0]
-        # The temporary name does not contain the real name, because the two together could be longer than a file system
-        # allows.
+        # Both temporary names are random, and do not contain the real name: with it, they could be longer than a file
+        # system allows.
         staged, aside = (f"{folder}/.{uuid4().hex}.part" for _ in range(2))
         written = 0
         try:
@@ -97,18 +97,19 @@ class FsspecStore:
             handle = await self._run(self._fs.open, staged, "wb")
             try:
                 async for chunk in chunks:
-                    # Some fsspec drivers accept only `bytes`, and no memoryview.
+                    # `chunk` may be a memoryview, but some fsspec drivers accept only `bytes`.
                     await self._run(handle.write, bytes(chunk))
                     written += len(chunk)
             finally:
                 await self._run(handle.close)
             await self._run(put_in_place, self._fs, staged, target, written, aside)
         except BaseException as error:
-            # If the temporary file cannot be removed, that error is not raised, because the error of the write is more
+            # If the temporary file cannot be removed either, only the error of the write is raised, because it is more
             # useful.
             with suppress(FileNotFoundError, LearnosityError):
                 await self._run(self._fs.rm_file, staged)
-            if isinstance(error, FileNotFoundError):  # another task has removed the folder, or the temporary file
+            # Probably another task has removed the folder or the temporary file. The next try may succeed.
+            if isinstance(error, FileNotFoundError):
                 raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
             raise
         return None
@@ -140,11 +141,11 @@ class FsspecStore:
             info = await self._run(self._fs.info, self._full(path))
         except FileNotFoundError:
             return None
-        # A folder is no object, as in the object stores.
+        # `head` answers as an object store does, which has no folders: for a folder, there is no object.
         return None if info["type"] == "directory" else ObjectInfo(path, self._size(info), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
-        # fsspec has no conditional write, so this writes in any case, and does not compare with `expected`.
+        # fsspec has no conditional write. So the object is always written, and `expected` is not used.
         await self.put(path, content, "application/json")
         return True
 
@@ -198,7 +199,9 @@ class FsspecStore:
                 raise StorageError(f"Could not list {self._shown(folder)}: {name!a} is listed, and is not in it.")
             elif info["type"] == "directory" or not name.endswith("/"):
                 found.append(info)
-            elif self._size(info):  # a file cannot be opened by a name that ends with /; an empty one marks a folder
+            elif self._size(info):
+                # A file whose name ends with / cannot be opened. An empty file with such a name only marks a folder,
+                # and is left out without an error.
                 raise UnreadableNameError(f"Could not list {self._shown(folder)}: {name!a} is there, and is no file.")
         return found
 
@@ -254,8 +257,8 @@ class FsspecStore:
 
     async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
         found = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
-        # A temporary name does not contain the name of the object, so `is_own` can judge only by the folder. The folder
-        # `prefix` itself has objects of this package, so temporary files there are removed.
+        # `is_own` knows the files directly in `prefix` by their names, such as `manifest.json`, so it would refuse a
+        # temporary name there. So all temporary files directly in `prefix` are removed, without asking `is_own`.
         staged = [path for path in found if path.rpartition("/")[0] == prefix or is_own(path)]
         await self.delete(staged)
         return len(staged)

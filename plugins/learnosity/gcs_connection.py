@@ -93,8 +93,8 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
 
     @functools.cache
     def as_stored() -> ObstoreStore:
-        # HTTP/2 is allowed here. Over HTTP/1.1, Google sends the content of a large gzip object in chunks, and does not
-        # say how long it is.
+        # HTTP/2 is allowed here. Over HTTP/1.1, Google sends a large gzip object in chunks, without its length. obstore
+        # cannot read a reply without a length.
         more: ClientConfig = {"default_headers": {**headers, **AS_STORED}, "http1_only": False}
         return ObstoreStore(opened(client | more), where.text, proxy=proxy)
 
@@ -134,8 +134,8 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
         raise ConnectionConfigError(_refusal(named, error)) from None
     except ImportError:
         raise  # Airflow's Google provider is not installed: the caller's message names the extra that installs it
-    # The hook does not catch the errors of its libraries. The texts of these errors may contain a part of the key, so
-    # `_refusal` does not show them.
+    # The hook does not catch the errors of its libraries, so they arrive here. Their texts may contain a part of the
+    # key, so `_refusal` does not show these texts.
     except Exception as error:
         raise ConnectionConfigError(_refusal(named, error)) from None
     return credentials, str(project or ""), str(gcs_endpoint(extra) or client.api_endpoint).rstrip("/")
@@ -177,8 +177,8 @@ def _federate(credentials: Any, extra: Mapping[str, Any]) -> None:
 
 
 def _refusal(named: str, error: Exception) -> str:
-    # The hook itself raises AirflowException. Its text names fields and files, but contains no secret values, so it can
-    # be shown.
+    # An AirflowException is an error of Airflow's hook. Its text names fields and files, but contains no secret value.
+    # So this text is shown. The text of any other error is not shown.
     said = f": {error}" if isinstance(error, AirflowException) else ""
     return (
         f"The {named} gives no access to Google Cloud ({type(error).__name__}{said.rstrip('.')}). Check that its "

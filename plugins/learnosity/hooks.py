@@ -88,16 +88,16 @@ class LearnosityHook(BaseHook):
                 return await client.check()
 
         try:
-            # `get_connection` is Airflow's own look-up. It also finds the connection that Airflow is testing, which is
-            # not saved yet.
+            # Airflow tests a copy of the connection, which is not saved. `get_connection`, Airflow's own look-up, finds
+            # this copy.
             found = cleaned(self.learnosity_conn_id, self.get_connection(self.learnosity_conn_id))
             config = checked_config(self.learnosity_conn_id, found)
             served = asyncio.run(check(config))
         except AirflowNotFoundException:
             return False, str(missing(self.learnosity_conn_id))
         except LearnosityError as error:
-            # Airflow tests a copy of the connection under a random id. This id would mean nothing to the user, so it is
-            # replaced in the message.
+            # The copy that Airflow tests has a random id, which the user does not know. So the message says "this
+            # connection" instead of the id.
             named = repr(self.learnosity_conn_id)
             said = str(error).replace(f"Connection {named}", "This connection")
             return False, said.replace(f"connection {named}", "this connection")

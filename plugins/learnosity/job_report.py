@@ -15,7 +15,7 @@ import msgspec
 from learnosity.trigger_requests import TriggerRequests, ask, place_of
 
 JOB_KEY = "learnosity_job"
-NOT_SEEN = "not known yet"  # the status of a job of which no poll has succeeded
+NOT_SEEN = "not known yet"  # the page shows this status of a job until a first poll succeeds
 _REPORTS = TriggerRequests("The state of the job could not be kept for the page")
 
 

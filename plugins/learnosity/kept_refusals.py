@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Key in Airflow's task state store. Its value has the refusals of one try, and the number of this try. The next try
-# finds the value, but ignores it: each try waits for the full time before refusals end it.
+# Key in Airflow's task state store. The value says in which try polls were refused, and since when. A try does not use
+# the value of an earlier try: in each try, refusals must again last for the full time (such as 35 minutes for a refused
+# key) before they end the wait.
 KEY = "refused_since"
 
 

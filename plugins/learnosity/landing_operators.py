@@ -173,8 +173,8 @@ class LearnosityPublishOperator(_LandingOperator):
         task = self._running(context)
         dataset_type = task.layout.dataset_type
         if self.chooses_outlets:
-            # Airflow reads `outlets` after the task has run, and adds an asset event for each of them. So they can be
-            # set here.
+            # Airflow reads `outlets` only after the task has run, and then adds an asset event for each outlet. So the
+            # task can still choose its outlets here.
             self.outlets = outlets_for(dataset_type, self.declared_type)
         self.published = result = await task.publish(
             shards=self.shards,
@@ -183,7 +183,8 @@ class LearnosityPublishOperator(_LandingOperator):
         )
         for asset in published_assets(dataset_type):
             context["outlet_events"][asset].extra = dict(result)
-        # The dataset pages need these two values, and read them from the XCom. The asset event does not have them.
+        # `destination_uri` and `learnosity_conn_id` are only in the XCom, from which the dataset pages read them. They
+        # are not in the asset event, which has the other values.
         return {**result, "destination_uri": task.destination, "learnosity_conn_id": task.conn_id}
 
     def _requires_complete(self, conf: Mapping[str, Any] | None) -> bool:

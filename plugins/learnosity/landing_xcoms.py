@@ -14,7 +14,8 @@ from learnosity.progress_log import Progress
 from learnosity.storage.store import Store
 from learnosity.task_report import Landing
 
-# Name of the plan for XComs of release 1.0, which do not name it, because a run had only one plan.
+# In release 1.0, a run had only one plan, with this name, and XComs did not name the plan. So an XCom without the name
+# of a plan means this plan.
 FIRST_RELEASE = "plan"
 
 

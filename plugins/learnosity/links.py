@@ -28,8 +28,8 @@ _S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _GCS_VARIABLES = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 # Environment variables that name the AWS region. They are used if the connection names no region.
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
-# How a region begins, and the host of its AWS console. Host "" = a link cannot name the console. Every region begins
-# with the last key "", so it stands for all other regions.
+# The AWS regions whose names begin with a key have their console at the host of this key. Host "" = there is no link to
+# a console. Every name begins with the last key, which is "". So the last host is for all other regions.
 _AWS_CONSOLES = {
     "cn-": "console.amazonaws.cn",
     "us-gov-": "console.amazonaws-us-gov.com",
@@ -52,7 +52,8 @@ class DatasetLink(BaseOperatorLink):
         """Address of the page; the page of the run, where the task has published no dataset (yet)."""
         try:
             returned = _returned(ti_key)
-        # Each XCom backend raises its own errors. The page of the run leads to the dataset, too.
+        # Any error is caught, because each XCom backend raises its own errors. Then the link goes to the page of the
+        # run, which also leads to the dataset.
         except Exception:
             returned = {}
         return _page(ti_key, returned) if returned.get("manifest_uri") else _run_page(ti_key)

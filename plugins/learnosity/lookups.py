@@ -31,8 +31,8 @@ from airflow.sdk.log import amask_secret, mask_secret
 
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 
-# A function that `find_connection` calls instead of asking Airflow; None = it asks Airflow. The dataset pages set it
-# for DAGs of a team (`web/team_connections.py`).
+# A function that `find_connection` calls instead of asking Airflow; None = `find_connection` asks Airflow. If a DAG
+# belongs to a team, the dataset pages set a function that finds the connections of this team.
 FINDER: ContextVar[Callable[[str], Connection | None] | None] = ContextVar("FINDER", default=None)
 
 
@@ -64,8 +64,8 @@ async def afind_connection(conn_id: str) -> Connection | None:
     if found is None and _may_be_hidden():
         await _listed(what, GetVariableKeys(limit=1))
         found = await _afind(what, request, "get_connection", conn_id)
-    # `_amask` is used, and not Airflow's `mask_secret`: if another coroutine asks Airflow's supervisor at the same
-    # time, `mask_secret` would end the process with an error.
+    # Airflow's `mask_secret` must not be called here: while another coroutine waits for a reply of Airflow's
+    # supervisor, `mask_secret` raises an error that ends the process. `_amask` waits instead.
     await _amask(found)
     connection = _cleaned(conn_id, found)
     await _amask(connection)
@@ -206,7 +206,8 @@ def _ask(what: str, backend: Any, method: str, name: str, team: str | None = Non
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        # A Variable, or a backend with its own `get_connection`: the steps below do not apply to it.
+        # `method` looks up a Variable, or the backend has a `get_connection` of its own. Then one call gives the
+        # result. The steps below do what the inherited `get_connection` does.
         return _called(ask, name, team)
     if not (text := _called(backend.get_conn_value, name, team)):
         return None

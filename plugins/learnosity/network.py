@@ -16,10 +16,10 @@ from tenacity import RetryCallState
 
 from learnosity.errors import ConnectionConfigError
 
-CONNECT_SECONDS = 15.0  # time limit for opening a network connection; a server that can be reached needs much less
-# A network connection that transfers no data for this time is treated as broken.
+CONNECT_SECONDS = 15.0  # time limit for opening one network connection; a server that can be reached needs much less
+# If a network connection transfers no data for this time, the request ends with an error.
 IDLE_SECONDS = 60.0
-MAX_RETRY_AFTER_SECONDS = 120.0  # a longer `Retry-After` is cut, so that no reply can stop a task for hours
+MAX_RETRY_AFTER_SECONDS = 120.0  # counts instead of a longer `Retry-After`, so that no reply can stop a task for hours
 
 
 def backoff_seconds(attempt: int, error: BaseException | None, *, first: float, most: float) -> float:

@@ -11,8 +11,8 @@ from airflow.sdk import Param
 
 from learnosity.run_config import FIELDS, Field, is_empty
 
-MAX_SHOWN = 200  # a longer value, in characters, is not repeated in the description of its param
-# Characters that Markdown would read as formatting. A backslash is put before them, so that they are shown.
+MAX_SHOWN = 200  # a value of more characters is not shown in the description of its param
+# Characters that Markdown would read as formatting. A backslash is put before each, so that they are shown as they are.
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 
 

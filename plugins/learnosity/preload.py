@@ -61,7 +61,9 @@ def on_starting(component: object) -> None:
     :param component: the `Job` of an Airflow process that has just started; each task process has another kind, and
         loads nothing. Airflow has not set yet which job it is, so the command line says it.
     """
-    if type(component).__name__ != "Job":  # importing `Job` for isinstance would load Airflow's database models
+    # The class is compared by its name. For `isinstance`, `Job` must be imported, which loads Airflow's database
+    # models.
+    if type(component).__name__ != "Job":
         return
     command = sys.argv[1:2]
     if command == ["scheduler"] and "LocalExecutor" in conf.get("core", "executor", fallback=""):
@@ -80,6 +82,6 @@ def load(modules: Sequence[str] = (*TASKS, *S3)) -> None:
             importlib.import_module(name)
         except ImportError:
             log.debug("%s is not there to be loaded early.", name)
-        # An installed package may raise any error when it is imported. That must not stop a scheduler or a worker.
+        # An installed package may raise any error when it is imported. The error must not stop a scheduler or a worker.
         except Exception:
             log.warning("%s could not be loaded early. Tasks that need it will fail.", name, exc_info=True)

@@ -8,8 +8,8 @@ import time
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0  # seconds between two progress lines
-# The remaining time is estimated only after `KNOWN_SECONDS` and `KNOWN_FILES` files. Before that, connections are still
-# being opened, so the files per second are too few for an estimate.
+# The remaining time is estimated from the files per second, once both `KNOWN_SECONDS` have passed and `KNOWN_FILES`
+# files are done. In the first seconds, connections are still being opened, and the rate is too low for an estimate.
 KNOWN_SECONDS = 10.0
 KNOWN_FILES = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -11,8 +11,8 @@ import re
 from html import unescape
 from urllib.parse import unquote, urlsplit
 
-# A longer text is cut before it is redacted: redacting takes long for very long texts, and an attacker may have written
-# them.
+# Maximum number of characters. A longer text is cut before it is redacted, because redacting a very long text takes
+# long, and an attacker may have sent one.
 MAX_TEXT = 8000
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
 # another URL.
@@ -20,9 +20,9 @@ _MAX_DECODINGS = 10
 _ESCAPE = re.compile(r"\\{1,8}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([/\"']))")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-# User name and password before the host of a URL. The password may have a `/` that should have been percent-encoded. So
-# it is taken to go from the colon after the user name to the last `@`. If digits for a port follow the colon, as in
-# `host:8080/`, the text is taken for a host with a port.
+# User name and password before the host of a URL. A password may contain a `/` that should have been percent-encoded.
+# So all text from the colon after the user name to the last `@` counts as the password. But if a port follows the
+# colon, as in `host:8080/`, the text before the colon is the host, and there is no password.
 _USER_INFO = re.compile(
     r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400})@",
 )
@@ -33,18 +33,19 @@ _NAME = (
     r"authorization|(?:access|api|private|account)[_-]?key|accesskeyid|googleaccessid|stringtosign)[\w-]{0,40}|sig|pwd|"
     r"bearer)"
 )
-# A text in quotes, which Python writes with a `b` before it if it is of bytes.
+# A text in quotes, such as `"…"`. If the value is of bytes, Python writes a `b` before the quotes: `b"…"`.
 _QUOTED = r"b?(?:\"[^\"]*\"|'[^']*')"
-# What stands behind a name: a text, a list or an object of such texts, or a word. The word may follow the name of a
-# scheme, as in `Authorization: Bearer …`.
+# What may follow the name of a secret: a text in quotes, a list `[…]`, an object `{…}`, or a word. Before the word, the
+# scheme `Bearer` or `Basic` may stand, as in `token: Bearer …`.
 _VALUE = rf"{_QUOTED}|\[[^\[\]]*\]|\{{[^{{}}]*\}}|(?:(?:bearer|basic)\s+)?[^\s,;&<>\"'}}]+"
 _NAMED = re.compile(rf"(?P<name>[\"']?\b{_NAME}\b[\"'\]]{{0,2}}\s*(?:=>|:=|[:=])\s*)(?:{_VALUE})", re.IGNORECASE)
-# A scheme of `Authorization` is any word, such as `AWS`, `SharedKey` or `Negotiate`.
+# After `Authorization:`, the scheme may be any word, such as `AWS`, `SharedKey` or `Negotiate`. The scheme and the next
+# word are removed.
 _SCHEME = re.compile(
     r"(?P<name>\b[\w-]{0,40}authorization\b\s*[:=]\s*)[A-Za-z][\w-]{0,30}\s+[^\s,;&<>\"'}]+", re.IGNORECASE
 )
-# The name of a secret may be a value itself: in `("signature", "…")`, and in `{"name": "signature", "value": "…"}`,
-# also as the attributes of an element.
+# Three more forms of a secret with its name. `_PAIR`: `("signature", "…")`. `_NAME_AND_VALUE`: `{"name": "signature",
+# "value": "…"}`, or the same as XML attributes. `_ELEMENT`: an XML element such as `<Signature>…</Signature>`.
 _PAIR = re.compile(rf"(?P<name>[\[(]\s*b?(?:\"{_NAME}\"|'{_NAME}')\s*,\s*){_QUOTED}(?=\s*[\])])", re.IGNORECASE)
 _NAME_AND_VALUE = re.compile(
     rf"(?P<name>\b(?:name|key)\b[\"']?\s*[:=]\s*[\"']{_NAME}[\"'][\s,]{{1,10}}[\"']?value\b[\"']?\s*[:=]\s*){_QUOTED}",
@@ -54,8 +55,8 @@ _ELEMENT = re.compile(
     rf"(?P<name><(?:[\w.-]{{1,40}}:)?{_NAME}(?:\s[^>]{{0,200}})?>\s*(?:<!\[CDATA\[)?)[^<]+", re.IGNORECASE
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
-# What looks like a secret: a Learnosity signature with its prefix `$02$`, a hex digest, or a key, which is a long text
-# with upper case, lower case and digits.
+# Texts that look like a secret and have no name: a signature of Learnosity with its prefix `$02$`, a hex digest, or a
+# key, which means at least 40 characters with upper case, lower case and digits.
 _LOOKS_SECRET = re.compile(
     r"(?P<scheme>\$0\d\$)[0-9A-Fa-f]{16,}|\b[0-9A-Fa-f]{32,}\b|(?<![\w+/=-])(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])(?=[\w+=-]*\d)[\w+=-]{40,}"
 )

@@ -16,8 +16,8 @@ from learnosity.storage.uris import parse_uri
 from learnosity.task_state import StateStore, patiently
 
 KEY = "learnosity_retention"
-# A removal is noted when it begins, and this note is deleted when it has ended. So only the removals of failed or
-# killed tries stay noted as begun: the newest ones, at most this many.
+# Maximum number of removals in the list `begun`. A removal is taken out of the list when it has ended, so only
+# removals of failed or killed tries stay there. If there are more than this, the oldest are dropped from the list.
 MOST_BEGUN = 150
 
 
@@ -36,7 +36,7 @@ class Notes:
         """Read what earlier tries have noted."""
         found = await patiently(self._store.get, KEY) or {}
         self.removed = msgspec.convert(found.get("removed", []), list[Entry])
-        # Releases up to 1.0.0 noted one removal as begun, and not a list. Such a note can still be read.
+        # Releases up to 1.0.0 stored a single removal as `begun`, and no list. Such a value can still be read.
         begun = msgspec.convert(found.get("begun"), Entry | list[Entry] | None)
         self.begun = [begun] if isinstance(begun, Entry) else begun or []
 
@@ -56,9 +56,9 @@ class Notes:
     async def begin(self, entry: Entry) -> Entry:
         """Note that a removal begins, and return the entry that counts: it tells of the dataset when it was whole."""
         earlier = [each for each in self.begun if _is_same(each, entry)]
-        # A removal begins with the manifest. If the manifest is there (`published_at`), the dataset is whole, and
-        # `entry` describes it. If not, an earlier try may have removed a part of it. Then the entry of that try counts,
-        # because `entry` describes only the rest.
+        # A removal deletes the manifest first. If `entry.published_at` is set, the manifest is there, so the dataset is
+        # whole, and `entry` describes the whole dataset. Else an earlier try may have removed a part, and `entry`
+        # describes only the rest. So the entry of the earlier try counts.
         counts = entry
         if earlier and not entry.published_at:
             counts = msgspec.structs.replace(earlier[0], connection=entry.connection)
@@ -93,7 +93,8 @@ def may_be_at(entry: Entry, closed: Iterable[str | LearnosityError]) -> bool:
             if not isinstance(uri, RequestError):
                 return True
             continue
-        with suppress(StorageError):  # no place of an earlier try has a URI that is not valid
+        # A URI that is not valid is skipped: no earlier try can have removed anything there.
+        with suppress(StorageError):
             if parse_uri(uri).text == entry.destination_uri:
                 return True
     return False

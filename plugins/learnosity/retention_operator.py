@@ -68,16 +68,16 @@ class LearnosityRetentionOperator(AsyncOperator):
         try:
             dry_run = await self._work(context["dag_run"], notes, report, is_last=not _has_more_tries(context["ti"]))
         except LearnosityError as error:
-            # Airflow drops the asset event of a try that fails. So if the run has removed datasets, its last try does
-            # not fail: the event tells what was removed, and `report_problems` tells of the error.
+            # The asset event says what was removed, and Airflow drops the event if the task fails. So if datasets were
+            # removed, and no retry can help, this task succeeds. The next task, `report_problems`, fails instead.
             if not notes.removed or (error.transient and _has_more_tries(context["ti"])):
                 raise
             dry_run = False
             if not any(entry.why == str(error) for entry in report.problems):
                 report.problems.append(Entry("", "", "", str(error)))
         tell(report, dry_run)
-        # Airflow reads `outlets` after `execute` has returned, and adds an asset event for each of them. The list is
-        # empty if nothing was removed, so that there is no event.
+        # Airflow reads `outlets` only after the task has run, and then adds an asset event for each outlet. If nothing
+        # was removed, the list is empty, so that there is no event.
         self.outlets = [REMOVED_DATASETS] if notes.removed else []
         if self.outlets:
             context["outlet_events"][REMOVED_DATASETS].extra = {"removed": msgspec.to_builtins(notes.removed)}
@@ -249,7 +249,7 @@ async def _settle(
             report.problems.append(msgspec.structs.replace(entry, why=why))
             continue
         if failed & {id(place) for place in homes}:
-            continue  # a request to this store has failed, and each further one would fail, too
+            continue  # a request to this store has failed in this loop, so the store is not asked again
         try:
             await notes.settle(entry, [place.store for place in homes])
         except TransientStorageError as error:
@@ -266,8 +266,8 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # A `RequestError` means that no default destination is set, so it is certain that there is none. After any other
-    # error, it is not known where the default destination is.
+    # The key None is the default destination. A `RequestError` means that it is not set, so no other rule can be for
+    # the same place. After any other error, its URI is not known, and another rule may be for the same place.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."
@@ -291,7 +291,9 @@ def _check_failed(report: Report, ti: Any) -> None:
 
 
 def _opened(uri: str) -> Store:
-    open_input_store(uri)  # refuses a missing local folder, whose volume may not be mounted
+    # Only a check: it raises an error if a local folder does not exist. Perhaps its volume is not mounted at this time,
+    # so a missing folder must not count as a destination without datasets.
+    open_input_store(uri)
     return open_store(uri)
 
 

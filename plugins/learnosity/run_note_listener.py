@@ -58,7 +58,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
             error,
         )
         return
-    # Imported here, because workers load this module too, and must not use Airflow's database.
+    # These imports are not at the top: workers load this module, too, and must not use Airflow's database.
     from airflow.models.dagrun import DagRun, DagRunNote
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -68,8 +68,8 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
             select(DagRun).where(DagRun.dag_id == asset_event.source_dag_id, DagRun.run_id == asset_event.source_run_id)
         )
         if run is not None:
-            # If a run publishes two datasets at once, this lock keeps each publication from overwriting the other one's
-            # part.
+            # If a run publishes two datasets at the same time, both change the same note. This lock is on the note, if
+            # there is one already: the second waits for the first, so that it sees and keeps the part of the first.
             session.scalar(select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update())
             _write(run, [text, *(part for part in _published(run) if not part.startswith(same))])
 

@@ -25,7 +25,7 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
 
     :param connection: None = the credentials of the environment.
     """
-    # These imports are not at the top: importing boto3 takes a second, and without S3 it is not even installed.
+    # These imports are not at the top: importing boto3 takes a second, and a deployment without S3 need not have boto3.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
@@ -40,8 +40,8 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
     factory = SessionFactory(conn=hook.conn_config, config=hook.config)
     extra = extra_of(connection)
     requests = Boto3Requests(lambda: egress_of(extra, _verify(hook, first)), hook.config)
-    # If the connection names a role, `create_session` assumes the role with this first session, and makes a second
-    # session. So both sessions need the proxy and TLS settings.
+    # If the connection names a role, there are two sessions. `create_session` uses `first` to assume the role, and
+    # returns a second session with the credentials of the role. So both sessions need the proxy and TLS settings.
     first: Any = factory.basic_session if factory.role_arn else None
     if first is not None:
         _prepare(first, requests)

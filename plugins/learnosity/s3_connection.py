@@ -91,8 +91,8 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     extra = {} if connection is None else _checked_extra(connection, named)
     service = _service(extra, named)
     writes = s3_writes(service.get("extra_args", {}), os.environ, named)
-    # The result of this call is not used. It checks the endpoint, the proxy and the PEM file before boto3 uses them,
-    # because its error messages say what to change.
+    # Only a check of the endpoint, the proxy and the PEM file; its result is not used. Unlike the errors of boto3, the
+    # errors of `client_options` say what to change.
     client_options(extra, s3_endpoint(extra))
     opened = functools.cache(functools.partial(s3_client, connection))
 
@@ -128,7 +128,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # then `s3_store` imports the missing provider, and fails at once; static keys would fail later
+        return None  # so `s3_store` imports the provider, and fails now; with static keys, it would fail later
     return static_s3(
         where.bucket,
         login=connection.login,
@@ -159,7 +159,7 @@ def _finder(opening: _Opening, client: Callable[[], Any], address: S3Address, na
         except Exception as error:
             if may_pass(error):
                 raise TransientStorageError(f"Could not find the region of {bucket}: {first_line(error)}") from None
-            return None  # then the caller raises the error of the store's own reply, which says what is wrong
+            return None  # no other store is found, so the caller raises the error of the request to the first store
         if found == address:
             return None
         log.warning("The bucket %s lies in %s: set `region_name` of %s.", bucket, found.region, named)
@@ -239,8 +239,8 @@ class _Opening:
     def store(self, address: S3Address) -> ObstoreStore:
         """The store at `address`."""
         where, writes = self.where, self._writes
-        # Over verified TLS, the body is not signed, as in the AWS tools. A signature needs one more SHA-256 of the
-        # body. The one for the manifest takes a quarter of the processor time for large files (docs/performance.md).
+        # Over verified TLS, bodies are not signed, as in the AWS tools. A signature needs a second SHA-256 of the body.
+        # The first one, for the manifest, already takes a quarter of the processor time for large files.
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         signer, attempts = self._signer(address), 1 + RETRY["max_retries"]
         settings = self._settings(address.endpoint)
@@ -286,7 +286,7 @@ class _Opening:
             "disable_tagging": False,
             "disable_bulk_delete": False,  # no effect, because `BucketDeletes` deletes the objects
             "conditional_put": "etag",
-            "copy_if_not_exists": "multipart",  # no effect; it replaces a value of the environment that may be invalid
+            "copy_if_not_exists": "multipart",  # not used; without it, an invalid value in the environment is an error
             "imdsv1_fallback": False,
             **self._writes.config,
         }

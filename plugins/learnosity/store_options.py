@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Keys of an AWS connection's extra for which an empty text means the same as no such key.
+# Keys of an AWS connection's extra. If the value of one of them is empty, the key counts as missing.
 _EMPTY_IS_UNSET = ("endpoint_url", "region_name")
 
 RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}

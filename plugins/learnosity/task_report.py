@@ -33,8 +33,8 @@ FAILURE_KEY = "learnosity_failure"
 PROGRESS_KEY = "learnosity_progress"
 MAX_MESSAGE = 4_000  # maximum number of characters of a message
 EVERY_SECONDS = 5.0  # seconds between two reports of progress
-# Only the messages of these errors are shown, because this package or Airflow wrote them. The message of any other
-# error may contain data.
+# Errors whose messages the page shows. This package or Airflow wrote these messages, so they contain no data. The
+# message of any other error may contain data, and is not shown.
 _QUOTED = (LearnosityError, AirflowSensorTimeout, AirflowTaskTimeout)
 
 
@@ -107,7 +107,7 @@ def report_failures(context: Context) -> Iterator[None]:
         raise
     except (Exception, AirflowTaskTimeout) as error:  # Airflow's time-out is a BaseException, and no Exception
         if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
-            raise  # some exceptions of Airflow end a task without a failure, such as DownstreamTasksSkipped
+            raise  # not reported: an exception of Airflow need not be a failure, such as DownstreamTasksSkipped
         ti = context.get("ti")
         attempt = _whole(getattr(ti, "try_number", 1))
         told = failure_of(error, str(getattr(ti, "task_id", "the task")), attempt, _connection(context))
@@ -122,7 +122,8 @@ class ReportsTemplates:
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
     ) -> None:
-        # Airflow calls this method with the task itself, mapped or not, and again with objects inside of its fields.
+        # Airflow calls this method for the task itself, and, within this call, for objects in the task's fields. Only
+        # the call for the task reports an error, so that the error is reported once.
         with report_failures(context) if parent is self else nullcontext():
             super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)  # type: ignore[misc]
 
@@ -159,8 +160,8 @@ async def report_progress(context: Context, look: Callable[[], Landing | None]) 
         yield
     finally:
         ended.set()
-        # `teller` is not cancelled: the thread that stores its report would go on, and could replace the last report
-        # with an older one.
+        # `teller` is not cancelled, but ends by itself. If it were cancelled, its thread would go on to store a report,
+        # and this older report could replace the last one, which `tell` stores below.
         await teller
         await tell()
 

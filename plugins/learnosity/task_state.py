@@ -23,9 +23,9 @@ from learnosity.network import backoff
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-# A call to Airflow's task state store is made up to `ATTEMPTS` times, because without the saved state a running job
-# would be lost. `FIRST_WAIT_SECONDS`: longest wait after the first attempt. It doubles after each attempt, up to
-# `MOST_WAIT_SECONDS`. With four attempts, the waits together take at most about 10 s.
+# A call to Airflow's task state store is made up to `ATTEMPTS` times, because without the saved state, a running job
+# would be lost. `FIRST_WAIT_SECONDS`: longest wait after the first attempt. After each further attempt, the wait may be
+# twice as long, up to `MOST_WAIT_SECONDS`. All waits of one call together take at most 10.5 s (1.5 + 3 + 6).
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.5
 MOST_WAIT_SECONDS = 12.0
@@ -80,7 +80,8 @@ class TaskCreationStates:
 
         :raises TransientError: Airflow's API server did not store it, in several attempts.
         """
-        # Airflow's task state store accepts only plain JSON values, so the state becomes a dict and its tuples lists.
+        # Airflow's task state store accepts only plain JSON values. So the state becomes a dict, and its tuples become
+        # lists.
         value = msgspec.json.decode(msgspec.json.encode(state))
         await patiently(self._store.set, KEY, value)
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval
 
-# `airflow.sdk` has a class of the same name, which only holds values. This class also computes times, and a DAG accepts
-# it, too.
+# `airflow.sdk` has a class of the same name, but that class computes no times. This class of Airflow's core computes
+# them, and a DAG accepts it, too.
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
 
-# Airflow's database holds 1,000 characters. A schedule that has assets, too, puts some words before the description. On
-# PostgreSQL, a longer one is an error that keeps all DAGs of the same DAG file out of the database.
+# Maximum number of characters of `description`. Airflow's database holds 1,000, and Airflow adds some words before the
+# description if a schedule also has assets. On PostgreSQL, a longer text is an error that keeps all DAGs of the same
+# DAG file out of the database.
 MAX_DESCRIPTION = 900
 _CLOCK_CHANGE = timedelta(hours=3)  # longer than any change between summer time and winter time
 
@@ -68,8 +69,9 @@ class CronsTimetable(CronDataIntervalTimetable):
             begins.append(self._align_to_next(restriction.earliest))
         if not restriction.catchup:
             newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
-            # Near a clock change, the newest interval may begin later than the last run ended, although no whole
-            # interval is between the two. The time between them must not be left out.
+            # Without catchup, missed intervals are left out: the run begins where the newest interval begins. But near
+            # a clock change, the newest interval may begin after `last` although no whole interval was missed. Then the
+            # run begins at `last`, so that no time is left out.
             if last is None or self._get_next(last) < newest.end:
                 begins.append(newest.start)
         begin = max(begins, default=None)
@@ -82,8 +84,8 @@ class CronsTimetable(CronDataIntervalTimetable):
 
     def _get_prev(self, current: pendulum.DateTime) -> pendulum.DateTime:
         found = [each._get_prev(current) for each in self._each]
-        # In spring, clocks skip times: a cron for 02:30 then runs at 03:30. So at 03:05, Airflow gives 03:30 as the
-        # time before, which is not before. In such a case, the search begins some hours earlier.
+        # In spring, clocks skip an hour: a cron for 02:30 then runs at 03:30. For `current` = 03:05, Airflow returns
+        # 03:30 as the time before `current`, although 03:30 is later. Then the search starts again, some hours earlier.
         return max(
             moment if moment < current else each._get_prev(current - _CLOCK_CHANGE)
             for each, moment in zip(self._each, found, strict=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-SECONDS = 10.0  # time limit in seconds for one request to Airflow
-MOST_AT_ONCE = 50  # maximum number of requests of one `TriggerRequests` at the same time
+SECONDS = 10.0  # time limit in seconds for one request, which may send several messages to Airflow
+MOST_AT_ONCE = 50  # if a `TriggerRequests` has this many requests under way, a further request is not made
 
 
 class TriggerRequests:
@@ -35,7 +35,7 @@ class TriggerRequests:
         try:
             async with asyncio.timeout(SECONDS):
                 await request()
-        except Exception as problem:  # after any error of Airflow, the wait goes on, or ends in a worker
+        except Exception as problem:  # any error is caught, because a failed request must not end the wait
             log.warning("%s (%s).", self._failed, type(problem).__name__)
             return False
         finally:

@@ -30,9 +30,10 @@ from learnosity.task_report import failure_of
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-MAX_TROUBLE = 1000  # maximum number of characters of the reason why a poll failed, for the page
-REPORTS = 3  # how many polls tell the page that a trouble is over, until one of the reports is kept
-LOG_EVERY_SECONDS = 60.0  # while the status does not change, it is logged only once in this time
+MAX_TROUBLE = 1000  # the page shows at most this many characters of the reason why a poll failed
+# When polls succeed again, the page is told. If the report cannot be stored, the next polls tell it: at most this many.
+REPORTS = 3
+LOG_EVERY_SECONDS = 60.0  # while the status of a job does not change, it is logged at most once in this time
 
 
 class WaitStatus(StrEnum):
@@ -125,20 +126,20 @@ class LearnosityJobTrigger(BaseTrigger):
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[LearnosityClient]:
-        # `attempts=1`: a failed call is not retried here, because that would delay the polls of other jobs. The next
-        # poll is the next attempt.
         hook = LearnosityHook(self.learnosity_conn_id)
         try:
             await hook.aget_config()
         except AirflowRuntimeError as error:
-            # Airflow's API server has failed. A transient error is raised, because it does not end the wait, which may
-            # already have lasted for hours.
+            # Airflow's API server has failed. The wait may already have lasted for hours, and must not end for this. It
+            # goes on after a TransientError.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
+        # `attempts=1`: a failed call is not retried here, because that would delay the polls of other jobs. The next
+        # poll is the next attempt.
         async with hook.client(attempts=1) as client:
             yield client
 
     async def _last_of(self, results: asyncio.Queue[PollResult]) -> PollResult:
-        # `told`: how many times the page is still to be told that a trouble is over.
+        # `told`: how many more polls may tell the page that polls succeed again; 0 = the page need not be told.
         said, last_status, failing, told = 0.0, "", False, 0
         while not (result := await results.get()).final:
             if result.error is not None:
@@ -147,7 +148,7 @@ class LearnosityJobTrigger(BaseTrigger):
                     why = failure_of(result.error, "", 1, self.learnosity_conn_id).message
                     state = JobState(last_status, time.time(), why[:MAX_TROUBLE])
                     await report_job(self.task_instance, state)
-                    # Also if the report failed: what it asked for may have been done.
+                    # This is set even if `report_job` failed, because the page may have got the report all the same.
                     told = REPORTS
                 failing = True
                 continue
@@ -161,7 +162,7 @@ class LearnosityJobTrigger(BaseTrigger):
 
     def _event(self, result: PollResult) -> dict[str, Any]:
         event: dict[str, Any] = {"job_reference": self.job_reference}
-        # The status of the job is looked at first: a job that ended at the last moment counts as ended, even if the
+        # The status of the job comes first: if the last poll found that the job has ended, this counts, even if the
         # deadline has passed.
         if result.job is not None and result.job.is_terminal:
             count_job(result.job)

@@ -41,7 +41,8 @@ JOBS = "jobs"
 
 
 BeforeSend = Callable[[], Awaitable[None]]
-# A time of at least this is not in Unix seconds, but in milliseconds. Used as a filter, it would hide every job.
+# The `timestamp` of a reply should be in Unix seconds. A number of this size or more is in milliseconds, so it is
+# ignored: a list of the jobs since such a time would be empty.
 _NO_SECONDS = 10**11
 FIRST_WAIT_SECONDS = 1.0
 MOST_WAIT_SECONDS = 30.0
@@ -76,8 +77,8 @@ class LearnosityClient:
 
     async def __aenter__(self) -> Self:
         tls = await asyncio.to_thread(self._egress.tls)  # in a thread, because `tls` reads files
-        # With a proxy, this process looks up only the proxy's IP address. That address is not checked, because a proxy
-        # may be in a private network.
+        # With a proxy, this process looks up only the host name of the proxy. The proxy may be in a private network, so
+        # its address is not checked: `resolver` is None, and aiohttp looks up the name itself.
         proxied = self._egress.proxy_for(self.config.base_url) is not None
         resolver = None if proxied else CheckingResolver(CheckedLookup(self.config.url_policy))
         self._session = aiohttp.ClientSession(

@@ -26,11 +26,12 @@ SESSIONS_SUMMARY = "sessions-summary-by-group"
 ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
-MAX_ACTIVITIES = 10  # limit for the number of ids in `filters.activity_id`, documented for one type
+# Maximum number of ids in `filters.activity_id`. It is documented, and checked, only for `ACTIVITY_SUMMARY`.
+MAX_ACTIVITIES = 10
 _NO_OBJECT = "{} must be a JSON object."
 # The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
-# Name of the asset that gets the events of all dataset types that are not in `KNOWN_TYPES`. Its URI ends with `*`.
+# Name of the asset `x-learnosity://datasets/*`. It gets an event for each dataset whose type is not in `KNOWN_TYPES`.
 OTHER_DATASETS = "learnosity-other-datasets"
 
 

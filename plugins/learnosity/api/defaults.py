@@ -4,9 +4,15 @@ DEFAULT_BASE_URL = "https://data.learnosity.com"
 DEFAULT_REPORTS_URL = "https://reports.learnosity.com"
 DEFAULT_VERSION = "v2026.2.LTS"
 DEFAULT_DOMAIN = "localhost"
-DEFAULT_TIMEOUT = 60.0  # time limit for one whole call, in seconds; a working API needs much less
-CALL_ATTEMPTS = 6  # attempts of one call; without `Retry-After`, the waits between them take 15 to 31 s together
-MAX_JOB_MINUTES = 1_000_000_000  # largest `job_timeout`, so that Python can compute the date at which the wait ends
+# Time limit for one attempt of a call, in seconds, from opening the connection to the end of the reply. Waits between
+# attempts are not included. A working API needs much less.
+DEFAULT_TIMEOUT = 60.0
+# Maximum number of attempts of one call. The five waits between six attempts take 15 to 31 s in all. They are longer
+# after a rate limit, or if replies have the header `Retry-After`.
+CALL_ATTEMPTS = 6
+# Largest `job_timeout`, in minutes. With a much larger one, the wait would end after the year 9999, and Python cannot
+# compute such a date.
+MAX_JOB_MINUTES = 1_000_000_000
 
 # Regions as they stand in host names, such as `ie` in data-ie.learnosity.com (docs/learnosity-api.md, "Versions and
 # regions").

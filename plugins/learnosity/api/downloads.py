@@ -18,9 +18,10 @@ from pyreqwest.response import Response
 from learnosity.egress import proxy_failure, proxy_refusal
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 
-# Size in bytes of each of the three read-ahead buffers of a download. With smaller buffers, the event loop would be
-# woken more often, which takes processor time.
+# Size in bytes of one read-ahead buffer. With smaller buffers, the event loop would be woken more often, which takes
+# processor time.
 READ_AHEAD_BYTES = 512 * 1024
+# A download has up to three such buffers, so this much memory is reserved for it.
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 
 # The header `Content-Range`, such as `bytes 0-99/1000`: first byte, last byte and size of the file. The size is `*` if
@@ -120,7 +121,8 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
             raise ChangedFileError(f"{what}: the server sends other bytes than those from {rest.start} on.")
         if tag != rest.tag:
             raise ChangedFileError(f"{what}: the file has changed since its first bytes were read.")
-        if encoding not in (None, rest.encoding):  # a server need not repeat it
+        # In the reply with the rest of a file, a server may leave out `Content-Encoding`.
+        if encoding not in (None, rest.encoding):
             raise ChangedFileError(f"{what}: the rest of the file is compressed in another way than its first bytes.")
     return Download(
         what=what,
@@ -151,7 +153,8 @@ def connection_failed(
     else:
         failure = proxy_failure(proxy, f"{type(error).__name__} {details}")
         if proxy and failure is None and re.search(r"tunnel", details, re.IGNORECASE):
-            failure = proxy_refusal(proxy, 0)  # 0 = unknown status: pyreqwest does not give that of the proxy's reply
+            # pyreqwest does not tell the HTTP status of the proxy's reply. 0 stands for an unknown status.
+            failure = proxy_refusal(proxy, 0)
     if failure:
         return (TransferError if failure[1] else PermanentApiError)(f"{what}: {failure[0]}")
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")

@@ -20,7 +20,9 @@ class DueOrder:
     def __init__(self) -> None:
         self._order: list[tuple[float, int, Wait]] = []
         self._places: dict[Wait, tuple[float, int, Wait]] = {}
-        self._numbers = count()  # of two waits that are due at the same time, the one that was added first comes first
+        # Each entry of `_order` has a number from here. Entries that are due at the same time are sorted by it, because
+        # Python cannot compare two waits. So the wait that was added first comes first.
+        self._numbers = count()
 
     def __iter__(self) -> Iterator[tuple[float, Wait]]:
         return ((due, wait) for due, _, wait in self._order)

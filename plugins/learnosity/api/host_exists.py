@@ -46,7 +46,8 @@ async def _is_unknown(host: str) -> bool:
     except socket.gaierror as error:
         return error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
     except UnicodeError:
-        return True  # `host` cannot be a DNS name: it has a wrong character, or a part that is empty or too long
+        # `host` cannot be a DNS name: it has a wrong character, or a part that is empty or too long.
+        return True
     except (OSError, TimeoutError):
         return False
     return False

@@ -43,14 +43,15 @@ PRIVATE = _networks(
 # IPv6 networks whose addresses have an IPv4 address in their last 32 bits: IPv4-mapped, IPv4-translated (RFC 2765),
 # IPv4-compatible, NAT64 (RFC 6052). The IPv4 address is checked instead.
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
-_6TO4 = ipaddress.IPv6Network("2002::/16")  # 6to4 tunnels: bits 16 to 47 of an address are an IPv4 address
-# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address. Its place depends on how long the
-# operator's prefix is: 48, 56, 64 or 96 bits. The length is not known here, so the IPv4 address is read from each of
-# the four places, which are numbers of bytes.
+# 6to4 tunnels: bits 16 to 47 of an address of this network are an IPv4 address. The IPv4 address is checked instead.
+_6TO4 = ipaddress.IPv6Network("2002::/16")
+# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address. Which bytes these are depends on how long
+# the operator's prefix is: 48, 56, 64 or 96 bits. The length is not known here, so an IPv4 address is read for each of
+# the four lengths, and all are checked. `_LOCAL_NAT64_BYTES` has the positions of the bytes for each length.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
-# ISATAP tunnels (RFC 5214): the last 32 bits of an address are an IPv4 address, and the 32 bits before them have one of
-# these two values.
+# ISATAP tunnels (RFC 5214): if bits 64 to 95 of an IPv6 address have one of these two values, the last 32 bits are an
+# IPv4 address. Then both addresses are checked.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
 # A host whose last part is a number, such as `a.0x7f`. URL parsers read such a host as an IPv4 address.

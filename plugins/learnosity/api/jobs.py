@@ -17,7 +17,7 @@ from learnosity.errors import UnexpectedReplyError
 
 COMPLETED = "completed"
 HALTED = "halted"
-NO_STATUS = "without a status"  # what the log says of a job whose record has no readable status
+NO_STATUS = "without a status"  # `Job.status` if the record has no readable status; the log shows this text
 # Every call of /jobs asks for all four states, because without `status` the API does not always list jobs in all
 # states.
 STATUSES = ("queued", "running", COMPLETED, HALTED)

@@ -87,15 +87,15 @@ _NAMED_BY_THE_API = _set(
     """
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
-# Words that are shown if they have these capital letters. A word of `_WORDS` that begins with a capital letter is shown
-# only at the start of a sentence. Inside a sentence it may be a person's name, such as `Page`.
+# Words that are shown anywhere, if they are written exactly so. Any other ordinary word with a capital letter may be a
+# person's name, such as `Page`: it is shown only if it begins a sentence and is in `_WORDS` (in small letters).
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-# A word with an apostrophe, such as `isn't`, is split there, into `isn` and `t`. It is shown only if both parts are
-# known. This list has the parts that are not in `_WORDS`.
+# A word with an apostrophe, such as `isn't`, is split into two parts, `isn` and `t`. The word is shown only if both
+# parts may be shown. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
 # A number in an error message may be an id, so most numbers are hidden. A number with at most 9 digits is shown after
 # one of these words (`line 7`) or before one of `_UNITS` (`7 bytes`), because it is a count there. The second number in
@@ -112,8 +112,8 @@ _UNITS = _set(
     """
 )
 
-# What is quoted, with the quotation marks of several languages. A single one may be an apostrophe, so it is none inside
-# of a word.
+# `_QUOTED` finds quoted text, which is hidden unless it is a documented name. It knows the quotation marks of several
+# languages. A mark such as `'` inside a word is an apostrophe, so no quoted text begins or ends there.
 _ANGLES = ("\u00ab\u00bb", "\u00bb\u00ab", "\u2039\u203a", "\u203a\u2039", "\u300c\u300d", "\u300e\u300f")
 _SINGLE = ("''", "\u2018\u2019", "\u201a\u2018", "\u201a\u2019")
 _QUOTED = "|".join(
@@ -173,7 +173,8 @@ def _masked(text: str, own: Sequence[str]) -> str:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     tokens = list(_TOKEN.finditer(text))
     shown: list[str] = []
-    before, counts = "", False  # the word before this token; whether the number before it was shown
+    # `before`: the last word before this token. `counts`: whether the last number before this token was shown.
+    before, counts = "", False
     for place, token in enumerate(tokens):
         piece = token[0]
         if token["plain"] is None:

@@ -17,16 +17,16 @@ from learnosity.errors import LearnosityError
 # Soon means: the time that is left is at most this share of the time between two polls of that job.
 EARLY_SHARE = 0.3
 # The first poll of a job comes `MIN_POLL_SECONDS` after the wait began. Then the time between two polls grows with each
-# poll, up to the sensor's `poll_interval`, which is at most `MAX_POLL_SECONDS`. If `poll_interval` is below
-# `MIN_POLL_SECONDS`, the first poll comes earlier, too.
+# poll, up to the sensor's `poll_interval`, which is at most `MAX_POLL_SECONDS`. If `poll_interval` is shorter than
+# `MIN_POLL_SECONDS`, the first poll comes after `poll_interval` instead.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
-# A job is polled less often than usual before the time at which it is expected to end. Around that time, it is polled
-# more often: again after this many seconds. The additional calls are at most as many as were saved before.
+# Before the time at which a job is expected to end, it is polled less often than usual. Around that time, it is polled
+# more often: every `SPACING_SECONDS`. The additional calls are never more than the calls that were saved before.
 SPACING_SECONDS = 2.5
-# When a job is expected to end is learned from earlier waits for jobs of its kind, which means: of the same dataset
-# type and connection. `FEW`: with fewer earlier waits of a kind, nothing is expected. `REMEMBERED`: so many waits of
-# each kind are remembered, the newest ones. `KINDS`: the waits of at most so many kinds are remembered.
+# Earlier waits for jobs of the same kind (same dataset type and connection) show when a job is expected to end. If a
+# kind has fewer than `FEW` earlier waits, its jobs are polled as usual. The last `REMEMBERED` waits of each kind are
+# remembered, for at most `KINDS` kinds.
 FEW = 3
 REMEMBERED = 40
 KINDS = 100

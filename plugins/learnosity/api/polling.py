@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# Many waits often begin together. So when a wait has begun, the next call is planned this many seconds later, and one
-# plan is enough for all of them. No poll of a new wait is due within this time.
+# Many waits often begin together. When a wait has begun, the poller sleeps this many seconds before it plans the next
+# call. So one plan is enough for all of these waits. If a poll becomes due during the sleep, the sleep ends.
 GATHER_SECONDS = 0.5
-# A call with room also asks for jobs whose poll is not due yet, if their waits are at least this many seconds old. The
-# task of such a job may resume, and Airflow can lose a task that resumes right after its deferral.
+# A call that has room also asks for jobs whose poll is not due yet, but only if their waits are at least this many
+# seconds old. If a job has ended, its task resumes, and Airflow can lose a task that resumes right after its deferral.
 SETTLED_SECONDS = 3.0
 # Maximum number of polling calls at the same time. It is more than one, so that one slow reply does not delay all jobs.
 CALLS_AT_ONCE = 4
@@ -136,7 +136,7 @@ class JobPoller:
                     call = await self._next_call()
                 handed_on.set_result(call)
         except LearnosityError as error:  # the Airflow connection cannot be read or used
-            if not handed_on.done():  # otherwise all calls were made, and only closing the client failed
+            if not handed_on.done():  # otherwise only closing the client has failed, after all calls
                 self._failed(call.due, error)
                 handed_on.set_result(await self._next_call())
 

@@ -59,8 +59,9 @@ class Pacer:
         key = (endpoint, action)
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))
+        # If many calls are sent together, all of them may get a 429. Only the first 429 cuts the share.
         if now - since < WINDOW_SECONDS:
-            return  # of calls that were sent together and all get a 429, only the first one cuts the share
+            return
         self._shares[key] = (self._share(key) * CUT, now)
 
     def _share(self, key: Key) -> float:

@@ -22,9 +22,9 @@ MISCONFIGURED_SECONDS = 5 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
-# A call may be refused because the consumer has no rights to one of its jobs, or to all. If it asks for at least this
-# many jobs, two of them are asked for alone: if both are refused, all jobs are taken to be refused. A call for fewer
-# jobs is split until each job is asked for alone, because that takes only a few calls.
+# A call may be refused because the consumer has no rights to one of its jobs, or to all of them. If the call asks for
+# at least this many jobs, two of them are asked for alone. If both are refused, all jobs count as refused. Otherwise
+# the call is split until the refused jobs are found. A smaller call is split at once, which takes only a few calls.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"

@@ -110,7 +110,8 @@ def check_values(body: bytes) -> None:
     """
     if not _is_too_much(body.count(b"{") + body.count(b"["), body.count(b",")):
         return
-    # A text may have many such characters: a whole file may be one value of the reply.
+    # The body has too many `{`, `[` or `,`. But they may be in strings: a whole CSV file may be one string of the
+    # reply. So only those outside of strings are counted now.
     containers = values = 0
     for part in _outside_texts(body):
         containers += part.count(b"{") + part.count(b"[")
@@ -130,7 +131,8 @@ def _outside_texts(body: bytes) -> Iterator[bytes]:
     begin, inside = 0, 0
     while begin < len(body):
         end = begin + _PIECE_BYTES
-        while body[end - 1 : end] == b"\\":  # a backslash and what it escapes are in one piece
+        # A piece does not end with a backslash, so that a backslash and the character after it are in the same piece.
+        while body[end - 1 : end] == b"\\":
             end += 1
         piece = body[begin:end]
         if b"\\" in piece:

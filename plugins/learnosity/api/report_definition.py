@@ -11,9 +11,11 @@ from typing import Any
 
 from learnosity.api import dataset_request
 
-MAX_COLUMNS = 60  # a report shows at most this many fields of each group, and at most as many of each user
+# A report shows at most this many of the fields of groups, and at most this many of the fields of users. Further
+# fields are left out.
+MAX_COLUMNS = 60
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
-_LABEL = 100  # longest label, in characters
+_LABEL = 100  # a longer label of a group level is cut to this many characters
 # Fields for the left end, the middle and the right end of a box plot. The plot uses the first of these two sets whose
 # three fields are all in the request.
 _BOX = (("p25_percent", "median_percent", "p75_percent"), ("p25_score", "median_score", "p75_score"))

@@ -36,7 +36,7 @@ from learnosity.redaction import redact
 from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
-# `Content-Type` of every upload. If the signature of an upload URL covers this header, S3 refuses any other value.
+# Learnosity documents this `Content-Type` for uploads. If the URL's signature covers it, S3 refuses any other value.
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Some servers never answer `Expect: 100-continue`. After this many seconds, the body is sent without an answer.
 CONTINUE_SECONDS = 1.0
@@ -128,7 +128,7 @@ class SignedTransfer:
             "Expect": "100-continue",
         }
         proxy = self._proxy_of(self._policy.origin(url))
-        # This is the time limit for a server that stops reading the body. aiohttp itself has none.
+        # aiohttp has no time limit for a server that stops reading the body. `_Body` moves this one on with each piece.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
         try:

@@ -44,9 +44,10 @@ log = logging.getLogger(__name__)
 
 # An attempt of the task initialises at most this many datasets; only one if the run config names the `dataset_id`.
 MAX_DATASETS = 3
-# Before the second dataset is begun, the wait is up to `FIRST_WAIT` seconds; before a later one, `MOST_WAIT`.
+# `FIRST_WAIT`: longest wait in seconds before the second dataset is begun. It doubles for the next, up to `MOST_WAIT`.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
-# Jobs are listed from this many seconds before the call that may have started one: servers' clocks may differ.
+# The list of jobs begins this many seconds before the call that may have started a job. The clocks of Learnosity's
+# servers may differ, so the new job may seem to be older than that call.
 CLOCK_SLACK_SECONDS = 120
 
 
@@ -105,7 +106,7 @@ class _Creation:
     async def run(self, noted: CreationState | None) -> CreatedDataset:
         """Execute decisions until a job runs."""
         if noted is not None:
-            await self.notes.save(noted)  # stores the id of this attempt, so that an earlier one that still runs stops
+            await self.notes.save(noted)  # stores the id of this attempt: an earlier attempt that still runs then stops
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
         while decision.action is not Action.REATTACH:
@@ -161,10 +162,10 @@ class _Creation:
         except ConflictError as error:
             if self.fixed_id:
                 raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
-            # The id is new, so nobody else has it. The call may have come twice, and the first one had its effect.
+            # The id is new, so no other call used it. This call may have arrived twice, and the first had its effect.
             conflict = new_id_is_taken(dataset_id, error)
             if self.conflicts:
-                raise conflict from None  # two ids that were made now are not both taken: it is about something else
+                raise conflict from None  # two new ids cannot both be taken: the conflict has another cause
             self.conflicts, self.failure = 1, conflict
             log.warning("%s", conflict)
             self.seen = Seen(job_exists=True)
@@ -221,8 +222,8 @@ class _Creation:
         """Start the job of the noted dataset."""
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
-            # `known_jobs` must have only jobs of other datasets. If the job of this dataset may have been started, the
-            # list of jobs may have it, so `known_jobs` is not read again.
+            # `known_jobs` must have only jobs of other datasets. Here, the job of this dataset was not started yet, so
+            # the list of jobs cannot have it. In doubt, the list may have it, so the saved `known_jobs` are kept.
             state = await self._with_known_jobs(replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1
@@ -254,7 +255,7 @@ class _Creation:
         try:
             await self.notes.check_still_ours()
         except LearnosityError as error:
-            # Nothing was sent now. If this is a retry: the client only repeats a `set` that had no effect.
+            # The call was not sent now. Earlier tries of it had no effect: otherwise, the client would not try again.
             error.nothing_done = True
             raise
 

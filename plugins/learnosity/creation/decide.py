@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.creation.state import CreationState, RequestIdentity
 
-# Seconds to wait before each reading of the list of jobs. The API may not list a new job at once, so a job counts as
-# missing only after the last reading.
+# Seconds to wait before each reading of the list of jobs. The API perhaps lists a new job only after some seconds. So a
+# job counts as missing only after the last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
-# If the list of jobs is full, or has new jobs that do not name their dataset, it is read only this many times. More
-# readings would not show whether one of these jobs belongs to the dataset.
+# If the list of jobs has the maximum length, or has new jobs that do not name their dataset, it is read only this many
+# times. More readings would not show whether one of these jobs belongs to the dataset.
 POLLS_FOR_DOUBT = 2
 
 

@@ -24,8 +24,8 @@ from learnosity.errors import PermanentError
 if TYPE_CHECKING:
     from learnosity.creation.upload import Upload
 
-# Saved upload URLs are used up to this age in seconds. They expire after 60 minutes, and the upload takes some of that
-# time.
+# Saved upload URLs that are older than this many seconds are not used. The URLs expire after 60 minutes, so at least 10
+# minutes are left for the upload.
 URLS_VALID_SECONDS = 50 * 60
 _KEY_PURPOSE = b"learnosity upload urls of dataset "
 

@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
 UPLOAD_ATTEMPTS = 5  # attempts to upload each part
-FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt, without the server's `Retry-After`
-MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, without the server's `Retry-After`
+FIRST_WAIT_SECONDS = 2.0  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
+MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
 # Parameters of a signed URL that belong to its signature: those of S3, of Google, and of the older signatures of both.
-# They do not say which object the URL is for.
+# They do not say which object the URL is for. So they are left out when two URLs are compared.
 _OF_SIGNATURE = re.compile(
     r"(x-(amz|goog)-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256)"
     r"|awsaccesskeyid|googleaccessid|signature|expires)=",
@@ -157,7 +157,7 @@ def _object_of(url: str) -> tuple[str, str, str, tuple[str, ...]]:
     try:
         parts = urlsplit(url.strip())
     except ValueError:
-        return "", "", url, ()  # the URL cannot be read, and `UrlPolicy` refuses it when it is called
+        return "", "", url, ()  # this URL cannot be read; `UrlPolicy` refuses it when its part is uploaded
     address = parts.netloc.rpartition("@")[2].lower()
     default = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
     query = sorted(each for each in map(unquote, parts.query.split("&")) if each and not _OF_SIGNATURE.match(each))

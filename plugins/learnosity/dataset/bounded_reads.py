@@ -21,9 +21,9 @@ _ENCODINGS = ("gzip", "x-gzip", "deflate")
 _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
-# A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
-# given, so thousands of tiny members would take too long. A file with more members than this counts as damaged where it
-# is shown, and as one of unknown size where its bytes are counted.
+# A gzip file may consist of several members. At the end of each member, zlib copies all bytes that follow it, so a file
+# with thousands of tiny members would take too long. After this many members, nothing more is decompressed. Pages then
+# treat the file as damaged, and `UnpackedSize.may_be` accepts any size for it.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024
@@ -181,7 +181,7 @@ class _Unpacked:
         if self._may_be_raw and self._members == 0 and len(data) < 2:
             self._held = data
             return
-        pending = False  # whether zlib may hold bytes that it has decompressed and not given
+        pending = False  # whether zlib may still hold decompressed bytes that it has not returned yet
         while (data or pending) and not self.full and not self._damaged:
             if self._member is None:
                 if self._members and not (data := data.lstrip(b"\0")):

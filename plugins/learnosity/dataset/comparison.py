@@ -15,8 +15,8 @@ from learnosity.dataset.tables import Kind, Table
 BEFORE, CHANGE = "_before", "_change"
 NEW, GONE = "new", "gone"
 STATE = "state"
-# Both have one entry for each kind of rows. `_NAMES`: columns that say which group, user or question a row is about.
-# `_MEASURES`: columns whose values are compared, the most important one first.
+# For each kind of rows, `_NAMES` has the columns that say which group, user or question a row is about. `_MEASURES` has
+# the columns whose values are compared, the most important one first.
 _NAMES = {
     Kind.GROUPS: ("group_name",),
     Kind.USERS: ("user_id",),
@@ -67,8 +67,8 @@ def slim(table: Table | None) -> Slim | None:
     if table is None or table.kind not in _NAMES:
         return None
     known = [name for name in _NAMES[table.kind] if table.has(name)]
-    # Rows of two datasets are matched by these columns. A column without any value is left out: if the other dataset
-    # has values in it, no row would match.
+    # `compare` matches the rows of two datasets by the columns in `names`. A column without any value is left out: if
+    # the other dataset has values in this column, no row would match.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names:
@@ -132,7 +132,8 @@ def _keyed(table: Slim, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...],
     """The rows by these columns of theirs. A second row with the same name gets a number after it."""
     seen: dict[tuple[str, ...], int] = {}
     for row in table.rows:
-        # The number of a question is its place, which may change. It counts only where the question has no reference.
+        # `question_number` is only the position of a question, and another dataset may have another order. So this
+        # number is a part of the key only if the row has no `question_reference`.
         is_named = "question_reference" in names and row["question_reference"] is not None
         told = ("" if name == "question_number" and is_named else row[name] for name in names)
         key = (*names, *("" if each is None else f"{each!s:.200}" for each in told))

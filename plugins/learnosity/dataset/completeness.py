@@ -19,7 +19,8 @@ from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
-# Beside a list of groups, a single row under one of these keys is the root group.
+# A file may have a list of groups and, beside the list, a single group. If the key of the single group is one of these,
+# it is the root group.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
 
 
@@ -55,7 +56,9 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     below = max(others, key=lambda table: (not table.lone, len(table.rows)), default=None)
     lone = [table.rows[0] for table in others if table.lone and _may_be_root(table)]
     if own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
-        own = lone[0]  # beside one group below, it is the root group under another name: its users may be in no group
+        # Beside a list with one group, there is one single row under another key than `group`. It is the row of the
+        # root group. Users are counted by this row, because the group in the list may not have all of them.
+        own = lone[0]
     if root.cut or (own is None and below is None):
         return Returned()
     rows: Sequence[Mapping[str, Any]] = below.rows if below else ()
@@ -128,7 +131,8 @@ def _interval(request: Mapping[str, Any]) -> str:
 
 def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> dict[str, int]:
     """Groups of each level. The top level is counted by its rows, and deeper levels by the files of the groups."""
-    # One object may be the root group under another name, with its groups inside: how many they are is not known.
+    # If `below` is a single object or a file with one row, this row may be the root group, with its groups inside of
+    # it. Then the number of groups is not known.
     if below is None or not keys or below.lone or (below.name == "" and len(below.rows) == 1):
         return {}
     found = {keys[0]: len(below.rows)}

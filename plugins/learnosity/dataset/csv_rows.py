@@ -44,15 +44,15 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         width = self._columns[-1][0] + 1 if self._columns else 0
-        # `tables.kind_of` recognises rows of users and of groups by these columns. A row that is too short to have them
-        # gets them with the value None. Otherwise, it would be of another kind than the rest of its table.
-        above = ""  # says which row above looks like a header
+        above = ""  # describes the first row so far that looks like a header; "" = there is no such row
+        # `tables.kind_of` recognises rows of users and groups by the columns `user_id` and `group_name`. A row may be
+        # too short to have them. It then gets them with the value None, so that it has the same kind as other rows.
         telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
         for number, row in enumerate(filter(None, self._lines)):
             if number == 0:
-                # The first row below the header gets an empty cell for each one that it lacks, because a table has only
-                # the columns that its rows have. Other short rows stay short: if each row were as long as the header, a
-                # header of a million names would fill the memory.
+                # A table gets its columns from its rows. So the first row is filled up with empty cells, and the table
+                # has every column of the header. Other short rows stay short: if the header has a million names, to
+                # fill up every row would take too much memory.
                 row += [""] * (width - len(row))
             self.lost = self.lost or self._loses(row)
             self.headed = self.headed or above
@@ -77,7 +77,8 @@ class CsvRows:
             return True
         if not self._has_one_twice:
             return False
-        # If two columns have the same name, only the cell of the last one is kept.
+        # If two columns have the same name, only the cell of the last one is kept. A different value in an earlier one
+        # is lost.
         kept = dict(zip(self._header, row, strict=False))
         return any(value.strip() and kept[name] != value for name, value in zip(self._header, row, strict=False))
 

@@ -10,8 +10,8 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import PermanentError, RequestError
 
 NEEDED = ("dataset_type", "dataset_id", "manifest_uri")
-MAX_ACTIVITIES = 10  # Learnosity's limit for the number of activities in one request
-_MAX_ID = 200  # maximum number of characters of an activity id
+MAX_ACTIVITIES = 10  # Learnosity allows at most this many activities in a request; further ones are left out
+_MAX_ID = 200  # maximum number of characters of an activity id; a longer id is left out
 
 
 class AnnouncementError(PermanentError):

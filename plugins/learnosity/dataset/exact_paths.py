@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Source code of a function `exact`, in SQL and in Python. The code samples of the tab Use this data contain it if they
-# read paths from a list: it keeps DuckDB and Spark from taking a path for a pattern.
+# Source code of a function `exact`, in SQL for DuckDB and in Python for Spark. It changes a path so that the tool does
+# not take the path for a pattern. The code samples of the tab "Use this data" contain this function only if a path that
+# they read looks like a pattern.
 IN_DUCKDB = r"""-- some names have characters of a pattern, such as [ or *
 CREATE MACRO exact(path) AS regexp_replace(path, '([\[*?])', '[\1]', 'g');
 """

@@ -71,7 +71,8 @@ def check_names(names: Iterable[str], *, local: bool = False, ignores_case: bool
             clashes.append(f"{earlier[:80]!a} is both a file and a folder")
         if local and any(LOCAL_RESERVED.search(segment) for segment in name.split("/")):
             clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
-        # Groups have no entries in a list of files, whose names could be declared.
+        # `_NAME_TWICE` advises how to declare the names of files that a reply lists. This advice does not fit the files
+        # `groups/…/group.json`: landing gives them these names when it makes them from groups in a reply.
         twice |= name == earlier and not (name.startswith("groups/") and name.endswith("/group.json"))
         number += len(clashes)
         shown += clashes[: _SHOWN - len(shown)]

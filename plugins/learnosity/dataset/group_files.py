@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
-# Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. If
-# several files have the fewest folders, one with such a name is taken for the file of the root.
+MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; a file in more folders is not read as the file of a group
+# Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. A
+# file with such a name is preferred when the file of the root is looked for.
 _ROOT_NAMES = ("group", "root")
 # `_ABOUT_NAMES`: names of files that describe the whole dataset, and no group. `_FOLDER_NAMES`: names of folders that
-# contain the files of groups. `_root` uses both to find the file of the root group.
+# contain the files of groups. `_root` uses both to find the file of the root group. `_is_helpers` uses `_ABOUT_NAMES`.
 _ABOUT_NAMES = frozenset(
     {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
 )
@@ -32,7 +32,7 @@ def group_files(paths: Iterable[str], *, of_tables: bool = False) -> dict[tuple[
 
     :param of_tables: whether CSV and NDJSON files are taken in place of JSON files; default False.
     """
-    # True: files whose name ends with `.gz`; False: the others.
+    # `found_as[True]` has the paths that end with `.gz`, and `found_as[False]` has the other paths.
     found_as: dict[bool, list[str]] = {True: [], False: []}
     wanted = (".csv", ".ndjson", ".jsonl") if of_tables else (".json",)
     for path in paths:
@@ -78,7 +78,9 @@ def _root(files: Sequence[str]) -> str:
         return first
     above = [path for path in files if path.count("/") < root.count("/")]
     if not all(_name(path) in _ABOUT_NAMES for path in above):
-        # A file that may be about the root is passed over only for `groups/group.json` of folders with such files.
+        # A file in `above`, such as `summary.json`, may itself be about the root. It is passed over only if `root` is
+        # like `groups/group.json`: no file of another name is in the folder `groups`, and folders inside of it have
+        # files like `groups/d1/group.json`.
         siblings = {path for path in files if path.startswith(folder) and "/" not in path[len(folder) :]} - {root}
         is_of_folders = folder.split("/")[-2] in _FOLDER_NAMES and len(named) > 1
         if not is_of_folders or any(stem_of(path) != stem_of(root) for path in siblings):

@@ -18,11 +18,12 @@ from learnosity.errors import IncompleteDatasetError, TooLargeError
 from learnosity.storage.store import Store
 
 LARGEST = 2**63  # no file is this large, so a manifest or a files.ndjson with such a size is damaged
-# The decoded files.ndjson of several datasets are kept in memory. Before decoding, they have at most this many bytes
-# together.
+# Recently read lists of files are kept in memory, decoded. The files.ndjson of all kept lists together have at most
+# this many bytes; the decoded lists take more memory.
 _KEPT_LISTINGS = 8 * 1024 * 1024
 
-# The files by path, and the paths of the files that describe groups, by group path.
+# A pair of mappings. The first has the entry of each file, by path. The second has the path of the file that describes
+# a group, by group path.
 Listing = tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]
 
 
@@ -111,7 +112,8 @@ def _listed(content: bytes | None, store: Store, layout: DatasetLayout, manifest
     files = {entry.path: entry for entry in decode_files(content)}
     if not all(map(_is_plausible, files.values())):
         raise IncompleteDatasetError(f"{store.uri}/{layout.files} has an entry that no landing writes: it is not used.")
-    # `include` may have left out all JSON files, or Learnosity may send none.
+    # Usually JSON files describe the groups. There may be none, because `include` left them out, or because Learnosity
+    # sent none. Then CSV and NDJSON files are taken.
     listing = files, group_files(files) or group_files(files, of_tables=True)
     _LISTINGS.put(manifest.files_sha256, len(content), listing)
     return listing

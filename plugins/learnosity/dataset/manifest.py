@@ -20,7 +20,8 @@ from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import Store
 
 MANIFEST_VERSION = 1
-# What to do where a published dataset is harmed, or is not what a run needs. `overwrite` alone makes another dataset.
+# Advice at the end of error messages about a published dataset that is damaged or not what a run needs. It names all
+# four params, because a run with `overwrite` alone creates a new dataset.
 LAND_AGAIN = "To land it again, trigger a new run with its dataset_type, its dataset_id, create false, overwrite true."
 
 

@@ -24,7 +24,7 @@ SHORTEST = 2  # a search for fewer characters finds only whole names and whole w
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
 _LARGEST = 10**9  # no line or row number is this large, so a line of names.tsv with such a number is damaged
-_LONGEST_LINE = 8 * 1024  # longest line of names.tsv in bytes: landing writes no longer one
+_LONGEST_LINE = 8 * 1024  # maximum length of a line of names.tsv in bytes; a longer line is damaged, and is skipped
 # A search checks at most this many places where the searched text occurs. In a damaged names.tsv, nearly all of these
 # places may be useless, and to check them all would take too long.
 _TRIES = 100_000
@@ -124,8 +124,8 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
     """The lines that have every word in the name or in the place of the file, as `_lines` gives them."""
     folded = [place.casefold() for place in places]
     above = {word: {file for file, place in enumerate(folded) if _has(place, word)} for word in words}
-    # The rarest word is looked up first, because the fewest lines have it, and at most `_TRIES` lines are checked.
     spelt = {word: [_written(form) for form in forms(word)] for word in words[:_ANCHORS]}
+    # The loop below checks at most `_TRIES` lines. So the rarest word is looked up first: the fewest lines contain it.
     anchors = sorted(spelt, key=lambda word: sum(map(content.count, spelt[word])))
     tries = 0
     for anchor in anchors:

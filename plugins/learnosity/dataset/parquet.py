@@ -36,9 +36,12 @@ with needs_extra("duckdb", "Writing Parquet"):
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 8 * 1024 * 1024
-FOLDER = "folder"  # the Parquet column with the folder of a user's group, or of the group above a group
+# Name of the Parquet column that says where a row belongs. For a user, it has the folder of the user's group. For a
+# group, it has the folder of the parent group.
+FOLDER = "folder"
 # Fields that always keep their name as the name of a Parquet column. SQL ignores upper and lower case, so if a dataset
-# has `user_id` and `User_Id`, one column needs another name. `user_id` is in this list, so `User_Id` gets it.
+# has `user_id` and `User_Id`, one column needs another name. `user_id` is in this list, so `User_Id` is renamed: its
+# column is called `User_Id_2`.
 _NAMING = ("group_name", "user_id", "item_reference", "question_reference")
 
 
@@ -105,8 +108,8 @@ class _Rows:
     def __init__(self, folder: Path, kind: Kind) -> None:
         self.paths = {source: folder / f"{kind}.{source}.ndjson" for source in Source}
         self.types: dict[str, set[str]] = {}
-        # `_names` maps the fields of the rows to columns. The key None stands for the column `folder`, because no field
-        # is called None.
+        # `_names` maps each field of the rows to its name in the NDJSON files. The key None stands for the column
+        # `folder`, which is no field. If rows have a field called `folder`, too, its name becomes `folder_2`.
         self._names: dict[str | None, str] = {name: name for name in _NAMING}
         if kind is not Kind.ITEMS:
             self._names[None] = FOLDER

@@ -20,14 +20,15 @@ async def documents(dataset: PublishedDataset) -> AsyncIterator[tuple[str, Docum
     A CSV file is left out if a JSON file of the same name has rows: both have the same rows then. A JSON file in a
     shape that is not read is left out if another file of its name has rows.
     """
-    left: dict[str, list[str]] = {}  # files of JSON, by their name without suffix
-    tables: dict[str, list[str]] = {}  # as `left`: files of CSV
+    left: dict[str, list[str]] = {}  # paths of JSON and NDJSON files, by path without suffix
+    tables: dict[str, list[str]] = {}  # paths of CSV and TSV files, by path without suffix
     for path in sorted(dataset.files, key=root_first):
         name, suffix = stem_of(path), suffix_of(path)
         if suffix:
             (tables if suffix in (".csv", ".tsv") else left).setdefault(name, []).append(path)
     with_rows: set[str] = set()
-    unread: dict[str, tuple[str, Document]] = {}  # by the name without suffix: JSON in a shape that is not read
+    # JSON files in a shape that is not read, by path without suffix. Each value is the whole path and the content.
+    unread: dict[str, tuple[str, Document]] = {}
     for path in sorted(dataset.files, key=root_first):
         name = stem_of(path)
         if path in tables.get(name, ()) and name in left:

@@ -199,7 +199,7 @@ class PublishedDataset:
         """The group that a file describes, by group path; None when it describes none."""
         found = [group for group, path in self.groups.items() if path == entry.path]
         # A file may have two group paths: one with the names of its folders, and one with these names decoded from
-        # percent-encoding. The last one is right. Usually it is the decoded one, with the names as people know them.
+        # percent-encoding. `group_files` puts the right one last. Usually this is the decoded one.
         return found[-1] if found else None
 
 

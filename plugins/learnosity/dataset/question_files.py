@@ -19,12 +19,14 @@ from learnosity.dataset.key_figures import figures_of_items
 from learnosity.dataset.tables import Document, Kind, Table, is_number
 
 CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
-MOST_PARTS = 20  # maximum number of files that are read if the first ones have none, or each its own questions
+# Maximum number of files that are read in all. More than `CANDIDATES` files are read only if the first ones have no
+# questions, or if they have different questions.
+MOST_PARTS = 20
 _NAMES = ("item_reference", "question_reference")
 Name = str | None
 _DIGITS = re.compile("[0-9]+")
-# Only if the name of a column contains one of these words, the column can have the names of questions or statistics
-# about them. Rows without such a column are not about questions.
+# Every column with names of questions, or with statistics about questions, has one of these words in its name. So rows
+# without such a column are not about questions.
 _OF_QUESTIONS = re.compile(
     "reference|question|item|session|p_value|discriminat|attempt|score|percent|mean|median|stddev|correct",
     re.IGNORECASE,
@@ -50,16 +52,17 @@ class Questions:
     def __init__(self) -> None:
         self.in_parts = False
         self._path = ""  # path of the first file that has questions
-        self._paths: list[str] = []  # of the files whose questions are counted
-        self._other_paths: list[str] = []  # of files that show the same questions in another way
-        # Names of `_NAMES`, and the values under them as the files write them.
+        self._paths: list[str] = []  # paths of the files whose questions are counted
+        self._other_paths: list[str] = []  # paths of files that show the same questions in another way
+        # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`.
         self._spellings: set[tuple[str, str]] = set()
-        self._has_case = False  # whether two names of one file differ by case alone
-        self._is_recased = False  # whether a row of a later file was found again under a name in other case
+        self._has_case = False  # whether one file has two names that differ by case alone, such as `Q7` and `q7`
+        # Whether a later file has a question of an earlier file, but writes its name in another case: `q7` for `Q7`.
+        self._is_recased = False
         self._first: Document | None = None
         self._more: list[Mapping[str, Any]] = []
-        self._stems: set[str] = set()  # of the files with questions
-        self._named: set[str] = set()  # which of `_NAMES` these files have
+        self._stems: set[str] = set()  # paths, without suffix, of the files with questions
+        self._named: set[str] = set()  # the columns of `_NAMES` that the counted files have
         self._pairs: set[tuple[Name, Name]] = set()
         self._items: set[Name] = set()
         self._questions: set[Name] = set()
@@ -85,7 +88,8 @@ class Questions:
             if "question_reference" not in named:
                 self._other_paths.append(path)
                 return
-            # The files before this one name only items. Their rows may be these questions.
+            # This file names questions, and all files before it name only items. They may show the same questions in
+            # another way. So counting starts again with this file, and the earlier files go to `_other_paths`.
             self._first, self._more, self._named = None, [], set()
             self._pairs, self._items, self._questions = set(), set(), set()
             self._other_paths, self._paths = [*self._other_paths, *self._paths], []
@@ -104,7 +108,7 @@ class Questions:
                 self._is_recased |= not is_new and any(
                     (name, str(row[name])) not in self._spellings for name in _NAMES if _as_text(row.get(name))
                 )
-                if is_new:  # only names and numbers are kept in memory: the figures need no other cells
+                if is_new:  # to save memory, only names and numbers are kept: the figures need no other cells
                     self._more.append({key: cell for key, cell in row.items() if key in _NAMES or is_number(cell)})
         self._spellings |= spellings
         self.in_parts = bool(self._more)
@@ -151,7 +155,9 @@ class Questions:
         if self._first is not None and (any(map(self.may_lack, left)) or self._may_be_other_parts()):
             return Returned()
         if self._has_case and self._is_recased:
-            return Returned()  # questions differ by case alone, so a row in other case may be another question
+            # One file has two questions whose names differ by case alone, such as `Q7` and `q7`. So a row of another
+            # file that writes a name in another case may be a further question, and the number is not known.
+            return Returned()
         if self.in_parts:
             table = whole.first(Kind.ITEMS)
             assert table is not None

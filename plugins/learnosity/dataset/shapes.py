@@ -12,8 +12,8 @@ from typing import Any
 from learnosity.results.content import MEASURES
 from learnosity.results.values import number
 
-# Name of the table with the rows of the groups above a group. The file repeats these rows for comparison: each of these
-# groups has its own file.
+# Name of the table with the groups above the group that a file describes. Such rows are only repeated there for
+# comparison, because each of these groups has its own file. So groups are not counted in this table.
 ANCESTORS = "ancestors"
 # A row with one of these fields is a row of groups, users or items.
 TELLING = frozenset(
@@ -26,16 +26,16 @@ _OF_A_QUESTION = frozenset(
     | {"item_id", "question_id"}
 )
 _SUBJECTS = _OF_A_GROUP | _OF_A_QUESTION
-# Lists of groups and users, by their names. What such a list has is about them, also without their ids.
+# Names of lists of groups and users. The entries of such a list are about groups or users, even if they have no ids.
 _LISTS_OF_GROUPS = frozenset({"groups", "users", "students"})
 _LISTS = _LISTS_OF_GROUPS | {"items", "questions"}
-# An object with one of these keys has no rows by their ids: the keys are names of fields, of lists, or of rows that
-# reports compare.
+# In an object with rows by their ids, such as `{"u1": {…}, "u2": {…}}`, the keys are ids. The keys below are no ids,
+# but names of fields, lists or single rows. So an object with one of them does not have rows by their ids.
 _NO_IDS = MEASURES | _SUBJECTS | TELLING | _LISTS | {"data", "rows", "records", "results", "row", "group", "user"}
-# In a list of one of these names, the entries may be rows without names of columns.
+# A list with one of these names may have rows without names of columns, such as `"rows": [["u1", "5"], ["u2", "7"]]`.
 _LISTS_OF_ROWS = _LISTS | {"rows", "data", "records", "results", "values", "cells"}
 NAMES_APART = "rows apart from the names of their columns"
-# These fields do not say whether an object is a row of results.
+# Fields with a name for people. `_are_alike` ignores them, because some rows of a list may have them and others not.
 _NAME_FIELDS = frozenset({"name", "title", "label"})
 _MEASURE_ENDS, _COUNTS = ("score", "percent"), ("count_", "num_")
 _DELIMITERS = re.compile(r"[,;\t|]")

@@ -14,7 +14,7 @@ from learnosity.dataset.exact_paths import IN_DUCKDB, IN_PYTHON, are_like_patter
 from learnosity.storage.uris import S3_SCHEMES, StorageUri
 
 FILE = "file"
-QUOTE, BACKTICK = '"', "`"  # around a name in SQL: of DuckDB, of Spark
+QUOTE, BACKTICK = '"', "`"  # marks before and after a name in SQL: `QUOTE` for DuckDB, `BACKTICK` for Spark
 GZIP = frozenset({"gzip", "x-gzip"})
 _VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for a store that is not Amazon's)"
 
@@ -93,10 +93,10 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
     spark = Snippet("Spark", _spark(_for_spark(base, folder), rows), _access(folder, "hadoop-aws"))
     return (
         # DuckDB takes one compression for all files of a query, so it cannot read gzip files and plain files together.
-        # Spark recognises gzip only by a file name that ends with `.gz`. Files that were served as gzip keep their
-        # names, and these usually do not end so. So Spark cannot read them.
         _cannot("DuckDB") if packed and None in rows.encodings else _in_duckdb(folder, _duckdb(base, rows)),
         *(Snippet(tool, _frames(base, rows, *code), _access(folder, "s3fs")) for tool, *code in frames),
+        # Spark recognises gzip only by a file name that ends with `.gz`. Files that were served as gzip keep their
+        # names, and these usually do not end so. So Spark cannot read them.
         _cannot("Spark") if packed else spark,
     )
 
@@ -219,9 +219,9 @@ def _spark(base: str, rows: Rows) -> str:
     picked = [f"inline({_column(rows, BACKTICK)})" if rows.key else "*"]
     first = ""
     if rows.below:
-        # Spark gives the path of a file percent-encoded, so `url_decode` decodes it. In the pattern, the folder name is
-        # the dataset id. It is the same in an encoded path, because it has only letters, digits, dots, dashes and
-        # underscores.
+        # Spark gives the path of a file percent-encoded. The pattern finds the dataset id in it, which is never changed
+        # by encoding: it has only letters, digits, dots, dashes and underscores. `url_decode` then decodes the rest of
+        # the path, and would read `+` as a blank, so `+` is replaced before.
         place = f"regexp_extract(_metadata.file_path, '/{base.rpartition('/')[2]}/data/(.*)$', 1)"
         place = f"url_decode(replace({place}, '+', '%2B')) AS _file"
         first = f'.selectExpr({json.dumps(place)}, "*")'

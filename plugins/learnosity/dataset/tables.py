@@ -27,7 +27,8 @@ from learnosity.dataset.shapes import ANCESTORS, NAMES_APART, TELLING, has_names
 
 MAX_DEPTH = 4  # tables are looked for in at most this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
-# Texts are sorted by their first 64 characters, and numbers in them by their values: `a_2` comes before `a_10`.
+# When texts are sorted, numbers in them are compared by value: `a_2` comes before `a_10`. Only numbers in the first
+# 64 characters of a text are compared so.
 _SORTED = 64
 _DIGITS = re.compile(r"0*([0-9]+)")
 
@@ -141,7 +142,9 @@ def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
     No more than that is made, because a few bytes that are nested deeply have very many blanks before them.
     """
     found, length = list[str](), 0
-    # With `check_circular`, the garbage collector alone would free a document that the encoder has read a part of.
+    # With `check_circular`, the encoder keeps references to the values that it is working on. The loop below may stop
+    # before the end. Then these references would keep `value` in memory until the garbage collector runs, because they
+    # are part of a reference cycle. So the option is off.
     encoder = json.JSONEncoder(indent=indent, ensure_ascii=False, default=str, check_circular=False)
     try:
         for part in encoder.iterencode(value):
@@ -234,7 +237,9 @@ class Search:
             for key, each in value.items():
                 yield from self.tables(str(key), each, (*keys, str(key)))
             if name == ANCESTORS:
-                del self.keyed[before:]  # the groups above may be an object by their levels
+                # `ancestors` may be an object with a key for each level. These keys are no ids of rows, so what was
+                # noted for this object is dropped.
+                del self.keyed[before:]
             return
         self.hidden = self.hidden or has_rows(value)
 

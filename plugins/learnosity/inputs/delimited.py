@@ -33,14 +33,16 @@ MAX_ROW: Final = 1024 * 1024
 
 _SAMPLE: Final = 64 * 1024  # at least this many characters of a file are read to find its header and its delimiter
 _MARK: Final = "\ufeff"
-# Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file.
+# Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file. This line is not the
+# header, and no other delimiter is tried.
 _SEP: Final = re.compile(r'"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
 _UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
 
-# The keys are the line end of a file's first row. `_SUSPECT`: a pattern that finds other line ends in a text. `_ENDS`:
-# the line ends that the rows of this file may have; the last row may have none. Any other line end is an error, because
-# it may be a line break inside of a cell that is not in quotes.
+# The key is the line end of the file's first row. The pattern finds line ends that no row of this file may have. Inside
+# of quotes, they are allowed. So if a text has one, the line end of each of its rows is checked (slower).
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
+# The key is the line end of the file's first row. The value lists the line ends that a row may have; "" is the end of
+# the file. A row with another line end is refused: it may be half a row, cut at a line break in a cell without quotes.
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
 _OTHER_END: Final = (

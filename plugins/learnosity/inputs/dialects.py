@@ -85,7 +85,7 @@ def rows_of(row: Sequence[str], dialect: Dialect) -> list[list[str]]:
     for place, cell in enumerate(row):
         if dialect.end not in cell or (f"{delimiter} " in cell and not dialect.is_spaced):
             continue
-        # If rows end with CRLF, the cells of a row must not end with the carriage return.
+        # If lines end with CRLF, each line still has the carriage return here. It is removed: it is not part of a cell.
         first, *others = (line.removesuffix("\r") for line in cell.split(dialect.end))
         *between, last = (line.split(delimiter) for line in others if line or line is others[-1])
         made = [[*row[:place], *first.split(delimiter)], *between, [*last, *row[place + 1 :]]]
@@ -104,7 +104,8 @@ def quotes_cells(text: str, delimiter: str) -> bool:
 
 @cache
 def _quoted_cell(delimiter: str) -> re.Pattern[str]:
-    # The pattern begins with the quote, not with what is before it: so the search leaps from quote to quote.
+    # The pattern begins with the quote, and then looks back at the character before it. A pattern that begins with that
+    # character would be slower: the search could not jump from quote to quote.
     inner = rf'[^"\r\n{re.escape(delimiter)}]*+'
     return re.compile(rf'"(?<![^{re.escape(delimiter)}\r\n]")(?:{inner}{re.escape(delimiter)}[^"\r\n]*+"|[^"\r\n]*+"")')
 

@@ -15,7 +15,7 @@ UTF16: Final = "UTF-16"
 WINDOWS_1252: Final = "Windows-1252"
 
 UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
-# The first line of UTF-16 without a mark, in either byte order: pairs of bytes up to a line end.
+# Matches the first line of a UTF-16 text that is not empty, in either byte order. Group 1 is the line without its end.
 _FIRST_LINE: Final = re.compile(rb"(?s)(?:\0[\r\n]|[\r\n]\0)*+((?:(?!\0[\r\n]|[\r\n]\0)..)*+)")
 _SAMPLE: Final = 512  # number of bytes at the start of a file that show whether it is UTF-16 without a byte order mark
 
@@ -105,7 +105,8 @@ def utf16_codec(head: bytes) -> str | None:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
     head = head[:_SAMPLE]
-    # Below a header of Latin letters, rows may be in any script: so the first line counts by itself, too.
+    # Rows in another script, such as Chinese, have few zero bytes, and the file would not look like UTF-16. The header
+    # is usually in Latin letters, so the first line is also tested alone.
     line = _FIRST_LINE.match(head)
     return _by_zeros(head) or (_by_zeros(line[1]) if line else None)
 

@@ -22,7 +22,7 @@ from learnosity.storage.uris import parse_uri, split_glob
 
 log = logging.getLogger(__name__)
 _WILDCARD = re.compile(r"[*?]")
-_MOST_TOLD = 10  # how many paths that are passed over are named in the log
+_MOST_TOLD = 10  # if more paths than this are passed over, the log names the first ones and counts the others
 _CHECK = "Check input_uri: it names a file, a folder or a glob."
 _MEND = "Mend it, remove it, or begin its name with _, so that it is passed over"
 
@@ -71,11 +71,13 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     except StorageError as error:
         if not error.denied:
             raise
-        # Who may read what is in a folder, and nothing beside it, may not look for a file of the folder's name.
+        # Credentials that are limited to the folder `users/` may list it, but may not ask for a file `users`. So after
+        # this refusal, the folder is listed all the same.
         try:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
-            # The reply to the look has no body. That to the listing may say that the key is wrong, or the clock.
+            # `error` comes from a HEAD request. Its reply has no body, so its real cause may be unknown. If `listed`
+            # names another cause than missing rights, such as a wrong key or a wrong clock, `listed` is raised.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 
@@ -90,11 +92,11 @@ async def _listed(
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
     tables: dict[str, str] = {}
-    folder = ""  # a folder that the glob matches
+    folder = ""  # a folder that the glob matches; if the glob matches no file, the error names this folder
     globs = _globs(pattern)
-    # A pattern with brackets, such as `a[1].csv`, may be a glob or the name of a file. The listing shows whether there
-    # is such a file. A HEAD request is not used for this: if rights are restricted, a store may answer 403 for a file
-    # that is missing.
+    # A pattern with brackets, such as `a[1].csv`, may be a glob or the name of a file. If the listing has a file with
+    # this name, `named` is that file. A HEAD request would not be reliable: if the credentials have few rights, a store
+    # may answer 403 for a missing file.
     name, named = pattern if pattern and not _WILDCARD.search(pattern) else None, None
     async for batch in store.list_keys():
         named = next((info for info in batch if info.path == name), named)
@@ -107,7 +109,9 @@ async def _listed(
     odd = {
         info.path: info for info in found if info.problem and not _is_asked_for(info.path.split("/"), globs, endings)
     }
-    if len(odd) < len(found):  # if nothing else is found, the first of them is named below as the reason
+    # `odd` are paths that cannot be read and need not be input, such as a broken link beside CSV files. They are passed
+    # over if any other file is found. Otherwise they stay in `found`, and the loop below raises an error.
+    if len(odd) < len(found):
         found = [info for info in found if info.path not in odd]
         _tell_passed_over(list(odd.values()), store.uri)
     for info in [*found, named] if named else found:
@@ -155,8 +159,8 @@ def _input_file(store: Store, info: ObjectInfo) -> InputFile:
     version = f"{info.size} {info.etag or info.modified}"
     lasting = ""
     if info.etag and store.uri.startswith("file://"):
-        # The tag is number, time and size of the file. Its number is another one in a copy, and for each machine where
-        # the folder is mounted from a bucket.
+        # The tag of a local file is `<inode number>-<time>-<size>`. A copy of the file has another inode number. So has
+        # the same file on another machine, if its folder is mounted from a bucket. So the inode number is left out.
         lasting = f"{info.size} {info.etag.partition('-')[2]}"
     return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version, info.path, lasting)
 
@@ -194,7 +198,8 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     if is_marker(parts[-1]) and not is_marker(globs[-1]):
         return False
     # A symbolic link whose target is missing may stand for a folder with input, such as one that is not mounted now. So
-    # it is also taken if a glob could match a file in it. Then `_find` refuses the input because of it.
+    # the link is also taken if the glob could match a file in that folder. `_listed` then refuses the input, or passes
+    # over the link and logs a warning.
     return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
 
 
@@ -229,8 +234,8 @@ def _matches(parts: Sequence[str], globs: Sequence[str], *, below: bool = False)
 
     :param below: whether it may match something in a folder of this path.
     """
-    # `places` has every position in `globs` that the parts of the path can have reached so far. All positions are
-    # followed together. To try one after the other would take exponential time for a glob with several `**`.
+    # `places` are the positions in `globs` that can be reached with the parts of the path so far. All of them are
+    # followed at once. To try one after the other would take exponential time for a glob with several `**`.
     places = _with_nothing({0}, globs)
     for part in parts:
         after: set[int] = set()

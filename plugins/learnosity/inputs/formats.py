@@ -110,9 +110,9 @@ def _check_lines(text: str) -> None:
         _, end = json.JSONDecoder().raw_decode(text)
         is_over = end > len(first) or (is_array and not text[end:].strip())
     except (ValueError, RecursionError):
-        # The first value does not end in this text. Either it goes on over many lines, which is refused. Or its line
-        # was cut off: then the next line begins a new object, and only the cut line is wrong. The characters before and
-        # after the first line end show which it is.
+        # The text does not begin with a complete JSON value. Either the value goes on over several lines: then the file
+        # is refused. Or the first line was cut off and the next line begins a new object: then only the first line is
+        # wrong. The characters before and after the first line end show which of the two is the case.
         before, after = first.rstrip()[-1:], rest[:1]
         goes_on = before == "[" or (before in "{," and (is_array or after in ('"', "}"))) or after == ","
         is_over = (goes_on and after != "") or (is_array and not rest)

@@ -24,9 +24,10 @@ KEPT: Final = 10
 """How many warnings are kept. The others are counted."""
 
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
-# Invisible characters that are allowed in names, because words in Persian and in Indian scripts contain them.
+# These characters are invisible, too, but a name with one gets no warning: words in Persian and in Indian scripts
+# contain them.
 _JOINERS: Final = "\u200c\u200d"
-# What pandas and databases write for a value that is missing, if it becomes a text.
+# What pandas and databases write as text for a missing value. A group with such a name gets a warning.
 _NO_VALUE: Final = frozenset(("None", "nan", "NaN", "NaT", "<NA>", "NULL", "null"))
 _ROW_BITS: Final = 40  # the file and the row of a name are kept in one integer; its lowest 40 bits are the row
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 8192  # a batch ends as soon as it has this many rows
 _TEXT: Final = 8 * 1024 * 1024  # a batch also ends as soon as its texts have this many characters
-_FETCH: Final = (8, 256)  # the first call of DuckDB fetches 8 rows, and later calls fetch at most 256
+# The first call of DuckDB fetches 8 rows, because nobody knows yet how large a row is. Later calls fetch at most 256.
+_FETCH: Final = (8, 256)
 
 
 def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:

@@ -242,8 +242,7 @@ def _paths(schema: tuple[Any, ...]) -> list[tuple[int, tuple[str, ...]]]:
         name, children, _, *kinds = schema[at]
         end = _skip(schema, at)
         # If `groups` is a struct, its children are fields. A list or a map has children, too, but they are not fields.
-        # Only a list or a map has a converted type or a logical type (the first two of `kinds`), so these show the
-        # difference.
+        # Lists and maps have a converted type or a logical type (the first two of `kinds`), and structs have neither.
         if name.casefold() == "groups" and children and not any(kinds[:2]):
             at += 1
             while at < end:

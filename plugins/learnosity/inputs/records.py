@@ -111,8 +111,8 @@ class RecordSchema:
             if text is None:
                 text = b"\n".join(lines)
             if not text.isascii():
-                # The JSON decoder does not check the values of unknown keys. So this line checks that all bytes are
-                # UTF-8, and raises an error if not.
+                # The JSON decoder does not check the values of unknown keys. So `str` checks here that all bytes are
+                # UTF-8. It raises an error if they are not.
                 str(text, "utf-8")
             records = list(map(self._decode, lines))
             ids = [] if self._identity is None else list(map(self._identity, records))

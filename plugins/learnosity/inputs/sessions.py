@@ -180,7 +180,8 @@ def _is_one(text: str, *, blank: bool) -> bool:
     :param blank: whether blanks alone are an id.
     """
     if not _MARK.search(text):
-        # Only a list is long enough for two UUIDs, such as one with slashes between them.
+        # Two UUIDs with another character between them, such as a slash, are not one id. A text that is too short for
+        # two UUIDs need not be searched for them.
         return len(text) < 2 * _UUID_LENGTH or len(_HOLDS_UUID.findall(text)) < 2
     if _HOLDS_UUID.search(text):
         return _HOLDS_UUID.fullmatch(text.strip()) is not None

@@ -23,7 +23,9 @@ _ARE_ROWS: Final = (
     "a cell of several lines looks like rows between two quotes that are text: double the quotes in cells; if the cell "
     "is right, put the names in the header in double quotes"
 )
-_LONG_ID: Final = 32  # as long as a UUID without hyphens
+# If a file has no groups, a cell is taken for several rows only if the ids of these rows have at least this many
+# characters. A UUID without hyphens has this many.
+_LONG_ID: Final = 32
 
 
 class SwallowedRows:

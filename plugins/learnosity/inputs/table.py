@@ -141,15 +141,15 @@ class TableInput:
             rows = [row for row in rows if row]
         if block.has_lines and not table.is_quoting:
             numbers, rows = self._swallowed.sift(name, numbers, rows, columns, table)
-        # A row that repeats the header is an error. All its cells are column names. So if no cell of one column is a
-        # column name, no row of the block repeats the header, and the rows need not be checked for it one by one.
-        # The same goes for rows of empty cells alone.
+        # A row that repeats the header has a column name in each needed column. A row of empty cells has "" there. The
+        # first needed column (`place`) is searched for these texts. If it has none, the block has no such row, and
+        # nothing has to be checked row by row for this.
         names, place = frozenset((*folded(header), "")), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []
             for number, row in zip(numbers, rows, strict=True):
                 if width > 1 and self._is_checked and not any(map(str.strip, row)):
-                    continue  # a blank row, as spreadsheets write it
+                    continue  # spreadsheets write rows of empty cells; they are no rows of the input
                 if any("\0" in cell for cell in row):
                     self._problems.add(name, number, "the row holds a NUL byte: write the file again without it")
                 elif len(row) != width:

@@ -11,7 +11,8 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 5  # attempts to write latest.json; one fails if another run writes it at the same time
+# Maximum number of attempts to write latest.json. An attempt fails if another run writes latest.json at the same time.
+ATTEMPTS = 5
 
 
 async def withdraw(store: Store, layout: DatasetLayout) -> None:

@@ -22,18 +22,20 @@ MEMORY_BYTES = 140 * 1024 * 1024
 START = 64  # how many files are landed at the same time at the beginning
 MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time
 # Each file that is landed may hold two network connections, one to its source and one to the store. A process may have
-# only a certain number of open files and connections. Landing leaves this many of them for everything else in the
-# process.
+# only a certain number of open files and connections. Landing leaves this many of them, but at most half of them, for
+# everything else in the process.
 OPEN_FILES_FOR_THE_REST = 256
 # `AdaptiveLimit.limit` is how many files are landed at the same time. A higher limit is kept only if the rate of
-# landing becomes at least 1.1 times as high. A smaller growth may be random.
+# landing becomes more than 1.1 times as high. A smaller growth may be random.
 GAIN = 1.1
 # Shortest time over which the rate is measured. In a shorter time, the rate varies at random.
 WINDOW_SECONDS = 0.1
-# Once the best limit is found, each measurement of the rate takes `HOLD_ROUNDS * limit` files. While the limit still
-# grows, a measurement takes only `limit` files: with more, all files could land before the best limit is found.
+# Once the best limit is found, each measurement of the rate needs `HOLD_ROUNDS * limit` landed files. While the limit
+# still grows, a measurement needs only `limit` files. If it needed more, all files of a small dataset could land before
+# the best limit is found.
 HOLD_ROUNDS = 2
-# A limit is kept for this many measurements. Then a higher limit is tried, because the network may have changed.
+# The best limit is kept for this many measurements. Then a higher limit is tried, because the network may have become
+# faster.
 HOLD_WINDOWS = 20
 # At the beginning, each step multiplies the limit by this. With smaller steps, a few thousand files from a distant
 # source would land before the best limit is found.
@@ -42,17 +44,17 @@ GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies t
 # Overload replies (429, 503) within this time halve the limit only once. Many files get such a reply at the same time,
 # and if each reply halved the limit, a short overload would reduce the limit to 1.
 CUT_SECONDS = 1.0
-# The rate is a number of units per second. Each file is one unit, and each part of it with this many bytes is one more.
-# If only files were counted, landing large files would look slow.
+# The rate is a number of units per second. A file counts as one unit, plus its bytes divided by `UNIT_BYTES`: a file of
+# 128 KiB is three units. If only files were counted, landing large files would look slow.
 UNIT_BYTES = 64 * 1024
 
-# Highest and lowest number of large files that are landed at the same time. With a fast source, each file keeps one
-# processor busy, so more files than processors do not help. On two processors, landing a set of large files eight at a
-# time took 6 % longer than two at a time.
+# As many large files are landed at the same time as this process has processors, but at least `MIN_LARGE_FILES` and at
+# most `MAX_LARGE_FILES`. With a fast source, each file keeps one processor busy, so more files than processors do not
+# help. On two processors, landing a set of large files eight at a time took 6 % longer than two at a time.
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2
-# If each file gets fewer bytes per second than this, the network is the limit. Then `MAX_LARGE_FILES` files at once are
-# faster.
+# If the large files receive, on average, fewer bytes per second than this, the network is slower than the processors.
+# Then `MAX_LARGE_FILES` files are landed at the same time, because this is faster.
 SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
 SLOW_AFTER_SECONDS = 0.25  # shortest time over which the bytes per second of a file are measured
 

@@ -16,7 +16,7 @@ from learnosity.storage.store import Store
 
 CONTENT_TYPE = "application/x-ndjson"
 WHOLE_BYTES = 8 * 1024 * 1024  # a files.ndjson up to this size is kept in memory and written in one request
-ATTEMPTS = 3  # attempts to write a longer files.ndjson
+ATTEMPTS = 3  # maximum number of attempts to write a files.ndjson that is larger than `WHOLE_BYTES`
 _PIECE = 1024 * 1024
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FILE_ATTEMPTS = 6  # attempts to land each file
+FILE_ATTEMPTS = 6  # maximum number of attempts to land a file in one try of the task
 FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
 # In the memory budget, a file smaller than this counts as one of this size: a server may send it compressed, and the
@@ -167,8 +167,8 @@ class _Lander:
 
     async def _from_reply(self, file: ResultFile) -> Landed:
         size = file.bytes or 0
-        # A large content is decrypted when it is landed. Meanwhile, two more copies of it are in memory, so it counts
-        # as three.
+        # A content larger than `BLOCK_BYTES` is read and decrypted only now. Meanwhile, two more copies of it are in
+        # memory. So it counts as three times its size.
         async with self._memory.holding(3 * size if size > BLOCK_BYTES else size):
             return await self._content(file)
 
@@ -194,14 +194,15 @@ class _Lander:
                     async with self._room_for_large(size):
                         return await self._large(file, opened)
             # The file must wait for a slot or for memory. The download has been closed above, because its buffers would
-            # fill up during the wait. It is opened again after the wait.
+            # fill up during the wait. The last lines of this method open it again after the wait.
         elif size <= WHOLE_BYTES:
             room = max(size, SMALL_BYTES)
             async with self._memory.holding(_memory_of_whole(room)), self._opened(file) as opened:
                 size = opened.size
                 if (size is None or size <= room) and (landed := await self._whole(file, opened, room)):
                     return landed
-            # Only of a compressed body, the size is unknown or larger than listed.
+            # The body is compressed, and has more than `room` bytes, so it may be large. It is downloaded again below,
+            # as a large file.
         async with self._room_for_large(size), self._opened(file) as opened:
             return await self._large(file, opened)
 

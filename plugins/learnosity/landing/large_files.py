@@ -84,8 +84,8 @@ class LargeFile:
             self._transfer.metrics.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, rest) as download:
-                    # The pieces are small here, because the last, incomplete one is lost if the network connection
-                    # breaks.
+                    # If the network connection breaks, the piece that has not arrived completely is lost. So the pieces
+                    # are smaller here than above.
                     async for piece in self._take(download, READ_AHEAD_BYTES):
                         attempt = 0
                         yield piece

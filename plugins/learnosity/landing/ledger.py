@@ -15,7 +15,8 @@ import msgspec
 from learnosity.storage.store import ObjectInfo, Store
 
 FLUSH_FILES = 2000  # maximum number of notes that are written together; a note says that a file has landed
-FLUSH_SECONDS = 5.0  # if the last writing is this long ago, a new note is written at once, with all that wait
+# If notes were last written this long ago, the next note is written at once, together with all notes that wait.
+FLUSH_SECONDS = 5.0
 
 
 class Landed(msgspec.Struct, frozen=True):

@@ -54,7 +54,8 @@ WALK_CONCURRENCY = 16
 # digest is added.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
-_MORE = re.compile(r"[/{\n]|,(?! )")  # a text with one of these may be an address, rows or JSON
+# Matches in a text that may be an address, rows or JSON. A text without a match is a mere name.
+_MORE = re.compile(r"[/{\n]|,(?! )")
 
 
 class ResultSet:
@@ -85,8 +86,11 @@ class ResultSet:
         self._extra = dict(extra or {})
         self._levels = levels or MAX_GROUP_DEPTH
         self._ready_seconds = READY_SECONDS if ready_seconds is None else ready_seconds
-        self._may_be_absent = has_job  # until a reply shows that the API knows the dataset
-        self._is_bare = False  # whether the last reply holds nothing but names
+        # Whether the API may still reply that it does not know the dataset, although a job has made it. The first reply
+        # that is understood sets this to False.
+        self._may_be_absent = has_job
+        # Whether the last reply held nothing but names. While `_may_be_absent` is True, such a reply means: not ready.
+        self._is_bare = False
 
     async def list(self) -> Listing:
         """Fetch the complete listing. A dataset that is not ready is requested again for two minutes.
@@ -151,7 +155,7 @@ class ResultSet:
                 files.add(page)
             cursor = page.next_cursor
             # A listing can end in two ways: with a page without a cursor, or with an empty page after the first page.
-            # An empty page that says that there is more is not the end: files may follow on the pages after it.
+            # But an empty page whose `more` is True is not the end: files may follow on the pages after it.
             if cursor is None or (isinstance(page, Empty) and seen and not page.more):
                 break
             if cursor in seen or len(seen) >= MAX_PAGES:

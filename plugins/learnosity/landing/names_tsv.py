@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 MAX_FILES = 20_000  # if more files would have to be read, no names.tsv is made
-FILE_BYTES = 4 * _MIB  # largest file that is read, in bytes; the names in a larger file are left out
+# Size in bytes of the largest file that is read. The names in a larger file are left out. A compressed file is also
+# left out if its unpacked content is larger than this.
+FILE_BYTES = 4 * _MIB
 AT_ONCE = 32  # maximum number of files that are read at the same time
 BYTES_AT_ONCE = 8 * _MIB
 _LIMITS = Limits(file_bytes=FILE_BYTES, shown_bytes=FILE_BYTES, containers=300_000)
@@ -84,8 +86,9 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
                 return None
         read += len(step)
         if not questions.goes_on:
-            break  # an analysis usually has its questions in one file; other files only repeat them
-    # Of an analysis, a file counts as left out only if it may have questions that the files that were read do not have.
+            # The dataset is an analysis with all its questions in one file, as usual. Its other files only repeat them.
+            break
+    # A file of an analysis counts as left out only if it may have questions that are in no file that was read.
     left_out = len(lacking) if groups else sum(map(questions.may_lack, [*lacking, *chosen[read:]]))
     return bytes(content), NamesInfo(hashlib.sha256(content).hexdigest(), len(content), names, left_out)
 

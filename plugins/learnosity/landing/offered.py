@@ -130,8 +130,8 @@ class Offered:
             return "an error of a store"
         if path.endswith(_PAGE_NAMES) or _is_page(self.file.content_type):
             return None
-        # Some servers give every file the type of a web page. What cannot be one by its first bytes is none. Of a
-        # compression that is not known here, these cannot be read.
+        # Some servers send every file with the type of a web page. So a body of this type counts as a web page only if
+        # it begins with `<`. If the body has a compression that cannot be unpacked here, its type alone decides.
         may_be = not can_unpack(self.encoding) or text.lstrip("\ufeff\t\r\n ").startswith("<")
         return "a web page" if begins_as_page(text) or (_is_page(self.download.content_type) and may_be) else None
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # The plan of a shard is stored in blocks, so that landing needs little memory. A block has at most `BLOCK_FILES` files.
-# Its contents have at most `BLOCK_BYTES` together, or it has a single larger one. Only a file without a URL has a
-# content in the plan: the API's reply contained it.
+# If a file has no URL, because the API's reply held its content, this content is stored with the block. The contents of
+# a block have at most `BLOCK_BYTES` together. A larger content has a block of its own.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
 # If there are more files than this, the signed URLs are stored beside the plan, encrypted, so that shards need not
@@ -205,8 +205,8 @@ def _owners(sizes: Sequence[int], shards: int) -> array[int]:
 
     The files are assigned one by one, the largest first: to shards 1, 2, 3, then 3, 2, 1, and so on.
     """
-    # To save memory, the size and the place of a file are kept in one number. A million numbers need 50 MB, a million
-    # pairs 150 MB.
+    # One number holds the size and the `place` of a file: the number modulo `files` is the `place`, and a larger file
+    # has a lower number. This saves memory: a million numbers need 50 MB, a million pairs 150 MB.
     largest, files = max(sizes, default=0), len(sizes)
     order = sorted((largest - size) * files + place for place, size in enumerate(sizes))
     owners = array("H", bytes(2 * files))

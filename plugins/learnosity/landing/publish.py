@@ -110,8 +110,8 @@ async def publish(
         manifest = await reconciled(
             store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
         )
-        # If the dataset was published before, nothing above has changed it. So after an error up to here, it is still
-        # complete. `_make_room` withdraws it: it removes latest.json and the manifest.
+        # If another run has published the dataset, the lines above have not changed that. So if one of them fails, the
+        # dataset stays published. Only `_make_room` withdraws it, by removing latest.json and the manifest.
         while not await _make_room(store, layout, work, landed, found):
             found = await read_manifest(store, layout)
             if found is not None and await _is_enough(store, layout, found, landed, left_out):
@@ -209,7 +209,7 @@ async def _make_room(
         log.warning("Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths))
         paths = []
     # The notes of other runs were looked for above, and the manifest is read only now. The order is important: each run
-    # writes its manifest before it removes its notes. So at least one of the two is found of each other run.
+    # writes its manifest before it removes its notes. So another run is always noticed, by its notes or its manifest.
     if await read_manifest(store, layout) != found:
         return False
     if found is not None:

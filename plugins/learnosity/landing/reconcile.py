@@ -31,7 +31,8 @@ _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
 # memory.
 COMPARED_FILES = 200_000
 _POPULATION = re.compile(r'"population"\s*:\s*"?[1-9]')
-# Results in the text of a file, without the highest scores that are possible: those do not depend on sessions.
+# Finds each statistic in the JSON text of a file, such as `"mean_score": null`, and captures `null` or the first digit.
+# Keys that begin with `max` or `unscored_max` are not found: they are scores that are possible without any session.
 _STATISTIC = re.compile(r'"(?!unscored_max|max)\w*_(?:score|percent)"\s*:\s*(null|-?\d)')
 _HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
 
@@ -118,7 +119,8 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
         if root is None or document is None:
             return Returned()
-        # Users may be in no group. If all their statistics are null, no session of theirs was counted.
+        # The root group may have users although its lists are empty: `population` also counts users without a group.
+        # But if all its statistics are null, no session of these users was counted. Then the result counts as empty.
         has_users = _POPULATION.search(document.text) and set(_STATISTIC.findall(document.text)) != {"null"}
         if is_empty(document) and not has_users and all(stem_of(path) == stem_of(root.path) for path in by_path):
             return Returned(nothing_matched=True)

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 _COLON = r"(?::|%(?:25)*3a|\\u003a)"
 _SLASH = r"(?:[/\\]|%(?:25)*2f|\\u002f)"
-# Finds `://` after any scheme, such as in `s3://`, also percent-encoded or JSON-escaped, and `http:/`. The pattern for
-# any scheme starts with the colon and not with the scheme, because that is fast on long texts.
+# Finds `://` behind a letter or a digit, which is the end of a scheme such as `s3`. The colon and the slashes may be
+# percent-encoded or JSON-escaped. `http:/` with one slash is found, too. The pattern begins with the colon and not with
+# the scheme, because that is fast on long texts.
 _ANYWHERE = re.compile(rf"(?<=[a-z0-9]){_COLON}{_SLASH}{{2}}|\bhttps?:[/\\]", re.IGNORECASE)
 _HOST_ONLY = re.compile(r"\s*[/\\]{2}[^/\\\s]")
 _SCHEMES = re.compile(rf"([a-z0-9+.-]{{1,20}}){_COLON}{_SLASH}{{2}}", re.IGNORECASE)
@@ -25,7 +26,8 @@ _SIGNED = re.compile(
     r"(?:(?:x-(?:amz|goog|ms|oss|cos|obs)-[a-z-]{1,40}|(?:x-)?signature|sig|se|sv|st|sp|sr|token|expires|"
     r"awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id|policy|hmac|hash|auth|authorization|jwt|secret|"
     r"password|(?:access|id|security|session|sas)[_-]?token|api[_-]?key)(?:=|%(?:25)*3d|\\u003d)"
-    # A parameter of any name whose value has at least 40 of these characters: the value may be a secret.
+    # A parameter of any name, if its value begins with at least 40 letters, digits or marks such as `+` and `/`: so
+    # long a value may be a secret.
     r"|[\w.~-]{1,60}=[A-Za-z0-9_+/%-]{40})",
     re.IGNORECASE,
 )
@@ -41,8 +43,8 @@ _KNOWN_SCHEMES = ("http", "https", "s3", "gs", "abfs", "abfss", "az", "wasb", "w
 
 def holds_address(text: str) -> bool:
     """Whether `text` contains an address of any scheme, or is an address without a scheme (`//host/…`)."""
-    # The regular expressions are slow, and most texts do not need them: a text without a colon (encoded: `3a`) and
-    # without slashes has no address.
+    # The regular expressions are slow, so they are used only if the text may have an address. An address has a colon,
+    # which may be encoded (`%3a`), or begins with two slashes or backslashes.
     if (":" in text or "3a" in text or "3A" in text) and _ANYWHERE.search(text):
         return True
     return ("//" in text or "\\" in text) and _HOST_ONLY.match(text) is not None

@@ -15,9 +15,9 @@ _SUBJECT = re.compile(
     r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\b(?:un)?support|\bretire|\bupgrad|\bmigrat|\buse v\d",
     re.IGNORECASE,
 )
-# A warning about the API has no other words than these and `_PHRASES`. One word more may be about the dataset:
-# `Deprecated items are excluded.`, `3 groups failed (v2025.2.LTS)`. No word here may stand for content or for its loss:
-# `response` is what a student answers, and `more` or `removed` may be about files.
+# A warning counts as one about the API only if all its words are in this list or in `_PHRASES`. So `Deprecated items
+# are excluded` does not count: `items` and `excluded` are not in the list, because they may be about the dataset. For
+# the same reason, `response` (of a student), `more` and `removed` are not in the list.
 _WORDS = words(
     "a after an and announced api apis apr april are as aug august be been before by calls caution code current "
     "currently dec december deprecated deprecates deprecation docs documentation end endpoint endpoints ends eol "
@@ -34,11 +34,13 @@ _MONTH = (
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
 )
 _DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
-# If something is said of a time, it is one of the dataset: `2024 is no longer supported`.
+# Behind a time, no word such as `is` may follow. In `2024 is no longer supported`, `2024` is the subject, so it may be
+# a part of the dataset. Then the warning does not count as one about the API.
 _NO_SUBJECT = (
     r"\b(?! (?:(?:and|or) \w+ )?(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
 )
-# Versions, times, and phrases whose words alone may be about the dataset.
+# Versions, times and fixed phrases. They are removed from a warning before its words are looked up in `_WORDS`. For
+# example, the phrase `no longer` is about the API, but the word `no` alone may be about the dataset.
 _PHRASES = re.compile(
     "|".join(
         (

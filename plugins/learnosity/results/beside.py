@@ -46,22 +46,23 @@ _OF_THE_INPUT = INPUT_KEYS | words(
 # Values under these keys are not read in this module. The module `entry` reads the values under `CONTENT_KEYS`. The
 # other values repeat the request, or name input files.
 _NOT_READ = CONTENT_KEYS | ECHO_KEYS | _OF_THE_INPUT
-# Keys of files, folders, groups or rows. If the entry of a file has a list or an object under such a key, this may be
-# more of the dataset.
+# Keys of files, folders, groups or rows. If an object with the address of a file has a list or an object under such a
+# key, the list or object may be more of the dataset. So the reply is refused. Exception: in a list of files, an entry
+# may have numbers there, as in `"rows": [1, 200]`.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
-# A list of objects under one of these keys describes the file. Under another key, such a list may be content, but only
-# if the entry is in no list of files: in a list, everything in an entry describes its file, except values under keys of
-# `_OF_DATA`.
+# If an object with the address of a file is in no list of files, a list of objects in it may be content. Then the reply
+# is refused. But under one of these keys, such a list only describes the file, as in `"tags": [{"name": "weekly"}]`.
+# In an entry of a list of files, such a list may stand under every key that is not in `_OF_DATA`.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"
 )
-# A count whose key contains one of these words counts things inside of the file, such as `row_count`. It is not a
-# number of files.
+# A count whose key contains one of these words, such as `row_count` or `result_count`, counts things inside of the
+# file. It is not a number of files. An exception is `result` before `file`: `result_file_count` is a number of files.
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2")
-# The name of one part of several, without its suffix: `part-1`, `export.part01`, `results_1_of_3`, `results-001`. Other
-# numbers at the end may be a year, a day or a grade: `export_2026`, `grade_5`.
+# Matches the name (without suffix) of a file that is one part of several: `part-1`, `export.part01`, `results_1_of_3`,
+# `results-001`. The names `export_2026` and `grade_5` do not match: their number may be a year or a grade.
 _PART_NUMBER = re.compile(
     r"(?<![a-z])(?:part|chunk|segment|shard|batch|vol|volume)[-_. (]*\d{1,5}(?!\d)|\d[-_ ]?of[-_ ]?\d"
     r"|(?<!\d)[-_. ]0\d{1,4}$",
@@ -89,7 +90,7 @@ def read_beside(
     is_archive = not listed and _is_whole_archive(names[1])
     for each, value in record.items():
         if is_input_count(each, value, record) or (is_archive and plain_key(each) == "filecount"):
-            continue  # a number of input files, or of the files in an archive, and not of result files
+            continue  # this number counts input files, or the files in an archive, but not the result files
         is_plain = not isinstance(value, dict | list)
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
     found.signals.compare_children(counts)
@@ -138,7 +139,8 @@ class _Reader:
         """Note what an object says that may be the reply itself."""
         word, number = plain_key(key), integer(value)
         if word in _NEXT_FILE and isinstance(value, str) and looks_like_a_file(value):
-            self._found.names.add(value)  # the reply names a file without an address, so it cannot be requested
+            # The next file is named without its address. If the reply does not list it, the reply is refused.
+            self._found.names.add(value)
             return True
         is_inside = word in ABOUT_A_FILE or _IN_A_FILE.search(word) is not None
         if kind_of(word) == "count" and is_inside:

@@ -25,14 +25,14 @@ MEASURES = _PERCENTILES | {
     *("count_sessions", "count_attempted", "p_value", "stddev_p_value", "p_value_if_attempted"),
     *("stddev_p_value_if_attempted", "discrimination_index"),
 }
-# Keys that say which user or question a row is about. They do not prove that an object is a row of results, because an
-# entry in a list of files can have them, too.
+# Keys that say which user or question a row is about. An entry in a list of files can have such a key, too. So an
+# object with such a key and an address may be a row or the entry of a file.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 # A key that ends with one of these words, such as `report_file` or `data_url`, may have the address of a file.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
-# A row may have a link to a document about its item, such as a PDF. So a link in a row that ends like this is not a
-# result file.
+# A row may have a link to a document about its item, such as a PDF. So if the file name in a link of a row ends with
+# one of these suffixes, the link is not taken for a result file.
 _DOCUMENTS = (".html", ".pdf", ".md")
 
 

@@ -24,8 +24,9 @@ URL_KEYS = words(
     "url href link uri file src location address download signedurl presignedurl downloadurl fileurl dataurl contenturl"
     " resulturl outputurl objecturl s3url geturl signeduri downloaduri fileuri signedlink downloadlink filelink"
 )
-# Keys under which an entry has the name, path, folder, size or type of its file. They are tuples and not sets, because
-# the order matters: if an entry has several of these keys, the first one with a usable value is used.
+# Keys under which an entry has the name, path, folder, size or type of its file. `OBJECT_KEYS`: its path in an object
+# store. These are tuples and not sets, because the order of the keys matters: if an entry has several keys of one
+# tuple, the first key with a usable value is used.
 NAME_KEYS = ("name", "filename", "file")
 PATH_KEYS = ("path", "filepath", "relativepath", "fullpath")
 OBJECT_KEYS = ("key", "objectkey", "s3key")
@@ -39,17 +40,18 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
-# A text with more characters than this may be content. A shorter text is only a remark about a file.
+# Maximum number of characters of a text that counts as a remark. A longer text may be content. If only files would
+# land, this content would be lost, so the reply is refused.
 MAX_PLAIN_TEXT = 200
 
-# Keys of a list of files. If the list under such a key is empty, and nothing else in the reply may be content, the
-# dataset is empty.
+# Keys of lists of files. If such a list is empty, and nothing else in the reply looks like content, the dataset counts
+# as empty.
 LISTING_KEYS = words(
     "files outputs items results urls downloads children entries list listing filelist fileslist outputfiles "
     "resultfiles objects documents parts contents artifacts attachments resources"
 )
-# In a list under one of these keys, every address is a file. In other lists, an address may also be a link, so it needs
-# more proof, such as a file name.
+# Every address in a list under one of these keys counts as the address of a file. In other lists, an address may be a
+# link. It counts as the address of a file only with more proof, such as a file name at its end.
 FILE_LISTS = words("files downloads filelist fileslist outputfiles resultfiles")
 FORMAT_KEYS = words(
     "json csv tsv ndjson jsonl parquet xlsx xml zip gz "
@@ -85,8 +87,8 @@ LINK_BOXES = words("links link")
 # to documentation.
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
-# Keys whose address may be a link to the reply itself. It is such a link only if the address leads to a list of files.
-# `PAGE_LINKS`: keys of links to the first and the last page.
+# An address under one of these keys may be a link to the reply itself, or a file. It counts as a link only if it leads
+# to a list of files, such as `…/index.json`. `PAGE_LINKS`: keys of links to the first and the last page.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 
@@ -103,7 +105,8 @@ LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 # itself or the groups above it (`GROUP_CONTEXT`).
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root breadcrumb breadcrumbs")
-# Below these keys, everything is about groups above, as in `{"ancestors": {"ancestor_1": {…}}}`.
+# Keys of the groups above the group that the reply is about, as in `{"ancestors": {"ancestor_1": {…}}}`. The groups
+# below such a key are not requested.
 GROUPS_ABOVE = re.compile("(?:ancestor|parent)s?(?:[0-9]*|groups?)|breadcrumbs?")
 
 # Endings by which the name of a data file is recognised, without the dot.

@@ -31,9 +31,11 @@ from learnosity.results.values import integer, says_something
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _ONE_PART = words("part chunk batch segment volume")
 _PAGE_WORDS = PAGE_LINKS | {"self"}
-# Keys in the object of a link that describe the link. They do not say whether the link leads anywhere.
+# Keys that only describe a link. If all other values in the object of the link are empty, as in
+# `{"rel": "next", "href": null}`, the link leads nowhere.
 _ABOUT_A_LINK = words("rel title label description type method templated hreflang")
-# What `_position` finds in the address of a first page, such as `?page=1`.
+# What `_position` finds in the address of a first page, such as `?page=1`. An address without a page in its query leads
+# to the same page.
 _BEGINNINGS = (("page", "0"), ("page", "1"), ("offset", "0"))
 
 
@@ -147,7 +149,8 @@ def _compare_pages(links: Iterable[tuple[str, Any]], found: Findings) -> None:
     if last is None:
         return
     if not found.signals.first_page:
-        # If the address of `self` has no page in its query, it does not say which page this is. So it is not compared.
+        # `self` is the address of this page. If its query does not have a page such as `?page=2`, it does not say which
+        # page this is. So it is not compared with `last`.
         goes_on = this is not None and bool(_position(this)) and not _is_same_page(this, last)
     elif this is not None and (_position(this) or this.strip() == last.strip()) and _is_same_page(this, last):
         # This page is the last one, but the request was for the first page. So if `self` names a page, and `first`

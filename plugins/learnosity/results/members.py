@@ -25,15 +25,17 @@ from learnosity.results.known_keys import (
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import members
 
-# In an object whose keys are file names, null is allowed only under these keys, and under keys that `kind_of` knows,
-# such as `next`. Under any other key, null may mean that a file is missing.
+# In an object with files under its keys, as in `{"summary": {"url": …}, "answers": null}`, null may mean that a file is
+# missing: here `answers`. Null means nothing under the keys of this list, such as `etag`, and under keys that `kind_of`
+# knows, such as `next`.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
-# Above a list, a key such as `result_urls` says that the list is one of files. It is not the name of a file. Above
-# anything else, it may be the name of a file: `{"student_outputs": {"url": …}, "summaries": null}`.
+# Matches keys such as `result_urls`. If the value is a list, such a key only says that this is a list of files. If the
+# value is an object, the key may be the name of one file. Then the other keys may be names of files, too: in
+# `{"student_outputs": {"url": …}, "summaries": null}`, the file `summaries` is missing.
 _LIST_OF_FILES = re.compile("(.+?)(?:(?<!pro)files?|urls?|uris?|links?|outputs?|downloads?)")
 _DIGITS = re.compile("[0-9]+")
-# An object with a key of `_OF_A_FILE` is the entry of a file, also where the value is null. One with a key of `_NAMES`
-# is such an entry only if the value is the name of a file: other things have names, too.
+# An object with a key of `_OF_A_FILE` is the entry of a file, even if the value under this key is null. An object with
+# a key of `_NAMES` is such an entry only if the value ends like a file name: other things have names, too.
 _OF_A_FILE = URL_KEYS.union(SIZE_KEYS)
 _NAMES = frozenset(NAME_KEYS + PATH_KEYS)
 

@@ -135,7 +135,7 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
         elif word in _COUNTED and (number := integer(value)) is not None:
-            if number != 1 or not counts_parts(word):  # a 1 may count the reply itself as one file
+            if number != 1 or not counts_parts(word):  # 1 may mean the reply itself, so it is not compared
                 found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
@@ -204,7 +204,8 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
     if found.group_paths or found.groups:
         return _group(data, found)
     if found.has_paths_above:
-        # What has a group above it is one group of the dataset, and not the whole.
+        # A reply that names a group above itself is about one group, and not about the whole dataset. It does not say
+        # which group it is, so it is refused.
         return "only a group above states its path, and not the group itself"
     if found.files:
         if found.rows:

@@ -208,7 +208,9 @@ class _Reader:
         elif is_number_of(key, value):
             found.signals.note_count(key, int(value))
         elif word in FORMAT_KEYS and kind_of(place.key) == "count":
-            return False  # a number of files of one format, as in `{"csv": 2}`; `Signals.note_unread` adds them up
+            # As in `"total_files": {"csv": 2, "json": 1}`: `place.key` is `totalfiles`, `word` is `csv`, and the 2 is a
+            # count and no file. Later, `Signals.note_unread` reads the whole object, and notes the sum 3 as the count.
+            return False
         elif word in _LISTS and not (value is None and groups.is_group_list(key, found)):
             self._read_instead_of_list(key, value)
         elif value is not None and groups.is_group_list(key, found):
@@ -233,7 +235,8 @@ class _Reader:
         if groups.is_group_list(key, self._found):
             self._found.problems.append(groups.NO_LIST)
         if kind_of(word) is None and len(formats := formats_in(value)) == len(value):
-            # As in `"files_by_type": {"json": 2, "csv": 1}`. Statistics do not say what they count.
+            # As in `"files_by_type": {"json": 2, "csv": 1}`: the sum 3 is a number of files. Under `stats`, the sum may
+            # count something else. The name `sum of stats` makes it a statistic, which is not compared with files.
             what = f"sum of {word}" if word in STATISTICS else key
             self._found.signals.note_count(what, sum(formats.values()))
             return False

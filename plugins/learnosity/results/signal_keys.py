@@ -62,8 +62,8 @@ _VOCABULARY: dict[Kind, str] = {
     "xtotalcount hits totalhits hitcount",
     "children": "haschildren haschild hassubgroups haschildgroups hasfolders hassubfolders",
 }
-# Keys whose value is always the id of a dataset. The line `owner` above has more keys, such as `dataset`. Their value
-# may be something else.
+# Keys whose value is always the id of a dataset. If it is the id of another dataset, the reply is refused. The line
+# `owner` above has more keys, such as `dataset`. The value under `dataset` may be something else than an id.
 OWNER_IDS = words("datasetid datasetids datasetuuid datasetguid datasetidentifier")
 _BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
 
@@ -76,8 +76,9 @@ _TIMES = (
 )
 _EXPIRY = r".*(?:expir(?:y|es|ed|ation)|expiresin|ttl)(?:d|at|on|in|date|time|seconds)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
-# Numbers of all files of the dataset or of the listing. Only words for files are in it: `results_in_dataset` may be a
-# number of answers. Beside rows, these numbers say nothing. A value that is not a number may be a flag or a time.
+# Keys of the number of all files of the dataset or of the listing, such as `files_in_dataset`. `results_in_dataset` is
+# left out: it may be a number of answers. If the reply has rows, a number under such a key is not compared with them.
+# A value that is not a number may be a flag or a time, so it is no count.
 _NUMBERS = (
     rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
     rf"|(?:n|all|shown){_FILES}|expected|listed|shown"
@@ -92,8 +93,8 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
-    # Any other key that begins with `next`, such as `next_of_kin`, may name the next page, too. But nothing says how to
-    # request that page. `next_refresh` is not such a key: its value is a time. So is `next_token_expires`.
+    # Any other key that begins with `next` may name the next page, too. It is not known how to request that page, so
+    # the reply is refused. `next_refresh` and `next_token_expires` do not match: the value under these keys is a time.
     ("next", rf"next(?!{_TIMES}|{_EXPIRY}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
@@ -112,22 +113,26 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("count", _NUMBERS),
 )
-# `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. If the value of such a
-# key is an object or a list without files and rows, `Signals.note_unread` reads it. If it does not understand a value
-# in it, the reply is unclear.
+# `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. An object or a list under
+# such a key, without files and rows, may say that more pages follow. So `Signals.note_unread` must understand each
+# value in it. Otherwise, the reply is refused.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
 # In an object under one of these keys, a count of records or items is the number of entries that the reply lists, as in
-# `{"paging": {"total_items": 3}}`. In an object under a key of `STATISTICS`, a count such as `total`, which does not
-# say what it counts, is a statistic.
+# `{"paging": {"total_items": 3}}`.
 LISTING_BOXES = PAGE_BOXES | words("page pages meta")
-# The same, where the files are in the object under the key.
+# The same is true of an object under one of these keys, but only if the object also has the files, as in
+# `{"listing": {"total_items": 1, "files": [{"url": …}]}}`.
 FILE_BOXES = words("list listing filelist fileslist")
+# In an object under one of these keys, a count that does not say what it counts, such as `total`, is a statistic, and
+# not a number of files.
 STATISTICS = words("stats statistics")
-# In an object about pages (see `OF_PAGES`), these keys say nothing about pages.
+# In an object about pages (see `OF_PAGES`), a value under one of these keys need not be understood: it says nothing
+# about pages.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
 # `_INSIDE`: what these keys mean in an object about pages, as in `{"page": {"number": 1, "of": 3}}`. Elsewhere, they
-# have no meaning for `kind_of`. `_INSIDE_A_COUNT`: the same for an object under a key of the kind `count`.
+# have no meaning for `kind_of`. `_INSIDE_A_COUNT`: the same for an object under a key of the kind `count`, as in
+# `{"total": {"value": 3}}`.
 _INSIDE: dict[str, Kind] = {"number": "page", "current": "page", "index": "page", "of": "pages", "size": "limit"}
 _INSIDE_A_COUNT: dict[str, Kind] = dict.fromkeys(LISTING_KEYS | {"value", "number"}, "count")
 _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
@@ -136,7 +141,8 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("user", re.compile("user|student|learner")),
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
-    # `Findings.note_box` adds the key of the box, as in `total_items of paging`.
+    # `Findings.note_box` renames a count of records or items in an object about pages: `total_items of paging`. Such a
+    # count is a number of entries of the listing, so the next two patterns do not match it.
     ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),

@@ -147,7 +147,7 @@ class Signals(State):
         :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
             are not compared: they are about what is in the files, or statistics.
         """
-        is_content = "row" in things and any(found)  # rows were found, so a count of 1 file may be the reply itself
+        is_content = "row" in things and any(found)  # if rows were found, a count of 1 file may mean the reply itself
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)
@@ -297,4 +297,4 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 # `note` reads an object or a list as the value of a key only if the key is of one of these kinds.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
-_SHARES = ("percent", "percentage")  # in a file's entry, this may be its share of all files, and not a progress
+_SHARES = ("percent", "percentage")  # in a file's entry: may be the file's share of all files, and no progress

@@ -18,7 +18,8 @@ _LATER = re.compile(
 # with these words may mean that the dataset is not ready.
 _NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
 _NO = re.compile(r"\b(?:not|never|no|yet|part(?:ly|ial|ially)?)\b", re.IGNORECASE)
-# Words beside a time, as in `expected on 3 May`, which mean that the time has not come, or is not known.
+# Words beside a time, as in `expected on 3 May`, which mean that the time has not come, or is not known. So such a text
+# does not say that the dataset is finished.
 _TO_COME = re.compile(
     r"\b(?:expect\w*|estimat\w*|due|soon|eta|tb[acd]|in|from|after|by|until|plan\w*|will|unknown)\b", re.IGNORECASE
 )
@@ -30,24 +31,24 @@ _IN_PART = re.compile(
     r"|(?:\d+|one|two|three) (?:out )?of)\b|n't\b|\d\s*/\s*\d|%",
     re.IGNORECASE,
 )
-# Phrases in a message text of a reply which mean that the listing is only a part, such as `the list is truncated`. Each
-# phrase names files, a list or results. Otherwise, texts about the input would match, such as `3 of 200 users have no
-# group`.
+# The patterns from here to `_PART` find phrases in a message text which mean that the listing is only a part, such as
+# `the list is truncated`. Each phrase names files, a list or results. Otherwise, texts about users would match, such as
+# `only 3 users are listed`.
 _FILE = r"(?:files?|outputs?|pages?|urls?|chunks?|documents?|entries|addresses)"
 _LIST = r"(?:list|listing|lists|listings|result sets?)"
 _RESULTS = r"(?:results?|outputs?|(?:result|output) files)"
 _CUT = r"(?:truncated|incomplete|abridged|cut off|cut short|capped|partial(?! (?:credit|score|mark|attempt|answer)))"
-# What may stand between a list and the word that says that it is cut: `list of files has silently been truncated`.
+# Words that may stand between `list` and `truncated`: `list of files has silently been truncated`.
 _IS = (
     rf"(?:of (?:the |all |result |output )*{_FILE} |of (?:the )?\w+ |(?:returned|shown|given|below|above|here) ){{0,2}}"
     r"(?:(?:is|are|was|were|be|been|being|has|have|had|may|might|\w+ly|only|still|now|just|too) )*"
 )
-# Behind that word, these say that values or names are cut: `truncated to two decimals`, `capped at 100`.
+# If this follows `truncated`, values or names are cut, and not the list: `truncated to two decimals`.
 _OF_VALUES = (
     r" (?:to|at|after) (?:\w+ ){0,3}?(?:characters?|chars?|letters?|digits?|decimals?|places?|words?|percent)\b"
 )
-# A number alone may also be one of rows: `Results capped at 1000`. It is a value only if a word of values stands
-# before it in the sentence: `Scores in the output are capped at 100`.
+# A number behind `capped` may be a number of rows, as in `Results capped at 1000`. Then the list is cut. But if a word
+# of `_VALUES` stands before it in the sentence, as in `Scores in the output are capped at 100`, only values are cut.
 _AT_A_VALUE = re.compile(rf" at \d[\d,.]*(?![\d,.])(?! (?:{_FILE}|results|rows|lines|records)\b)", re.IGNORECASE)
 _VALUES = re.compile(r"\b(?:scores?|values?|marks?|names?|texts?|decimals?)\b[^.!?]*$", re.IGNORECASE)
 _PART = re.compile(
@@ -63,20 +64,23 @@ _PART = re.compile(
     rf"|\bmore (?:{_FILE}|results) (?:\w+ ){{0,2}}?(?:exist|remain|follow|available|to come)\b",
     re.IGNORECASE,
 )
-# Before such a phrase, these words deny it: `No more files are available`, `This is not a partial list`.
+# Words that deny a phrase of `_PART` if they stand before it: `No more files are available`, `This is not a partial
+# list`.
 _DENIED = re.compile(
     r"(?:\b(?:no|not|never|none|nor|neither|without)|n.t)(?: (?:a|an|any|the|these|those|of))* $", re.IGNORECASE
 )
-_COUNT = r"\d[\d,.]{0,20}"  # longer ones would take quadratic time
-# How many files of how many: `3 of 200 files`. If a verb follows, it must be about the listing.
+_COUNT = r"\d[\d,.]{0,20}"  # at most 21 characters: without a limit, the search in a long number would be slow
+# Finds `3 of 200 files`, which means that files are left out. If a verb follows, it must be about the listing:
+# `3 of 200 files are shown` is found, but `3 of 200 files have warnings` is not.
 _SOME_OF = re.compile(
     rf"\b({_COUNT}) (?:{_FILE} )?(?:out )?of (?:the |all |a total of ){{0,3}}({_COUNT})"
     rf"(?= (?:result |output )?{_FILE}\b"
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
     re.IGNORECASE,
 )
-# How many rows of how many: `2 of 200 rows are shown`, or `Showing 2 of 200 questions.` Without such a word, the text
-# may be about statistics: `There are statistics for 2 of 200 questions`.
+# Finds `2 of 200 rows`. It says that rows are left out only if a word such as `shown` or `Showing` is beside it, as in
+# `2 of 200 rows are shown` or `Showing 2 of 200 questions.` Otherwise, the text may be about statistics, as in `There
+# are statistics for 2 of 200 questions`.
 _ROWS = r"(?:rows|questions|items|results|lines|records)"
 _SOME_ROWS_OF = re.compile(
     r"(?P<before>\b(?:only|first|show\w*|return\w*|list\w*)\b[^.!?\d]{0,20})?"
@@ -87,7 +91,8 @@ _SOME_ROWS_OF = re.compile(
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: the value of these keys can only be the time when the dataset was completed. Under other keys of flags, a
-# value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time.
+# value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time. For
+# example, `60 minutes` means that the dataset is available.
 _TIMES = words("dtcompleted completedat dtfinished finishedat")
 _AVAILABLE = words("available isavailable")
 

@@ -35,11 +35,11 @@ _OTHER = "it is about another dataset"
 # stands for an entry of a list.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
 # A progress may be an object, as in `{"done": 5, "of": 10}`. `_DONE`: keys whose value says how much is done (5).
-# `_WHOLE`: keys whose value says how much there is in all (10). If there is no such key, the value of a `_DONE` key is
-# read as a share or a percentage. An entry of a list has no key, so it is looked up under the empty key.
+# `_WHOLE`: keys whose value says how much there is in all (10). If there is no `_WHOLE` key, the value of a `_DONE` key
+# is read as a share or a percentage. An entry of a list has no key, so it is looked up under the empty key.
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
-_ONLY_OF = words("count number")  # a number under these keys is never a share
+_ONLY_OF = words("count number")  # without a `_WHOLE` key, `_shares` skips these keys: their number is not a share
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ def _progress(state: State, key: str, value: Any) -> bool:
 
 def _verdict(state: State, key: str, value: Any) -> bool:
     if plain_key(key) == "final" and as_flag(value) is None:
-        return False  # it may also be a grade, or a label
+        return False  # the value is no flag: it may be a grade or a label
     is_right = value is None or truth(value)
     if is_right is None:
         return says_yes(plain_key(key), value) or _status(state, key, value)
@@ -295,6 +295,6 @@ INSIDE: dict[Kind | None, Callable[[State, str, Any], None]] = {
     "remark": _remarks_inside,
     "owner": _owner_inside,
 }
-# In an object that is a progress, a number may be the progress itself if its key is of one of these kinds. None: the
-# key has no kind.
+# A progress may be an object, as in `{"progress": {"value": 100}}`. If the key of a number in it is of one of these
+# kinds, the number may be the progress itself. None: keys that have no kind, such as `value`.
 _OF_PROGRESS: tuple[Kind | None, ...] = (None, "ready", "count", "pages")

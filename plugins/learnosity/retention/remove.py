@@ -20,10 +20,11 @@ from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000  # objects in one delete request
+BATCH = 1000  # maximum number of objects in one delete request
 ROUNDS = 5  # maximum number of times that the folder is listed and emptied: another task may still write to it
 # A mark is an object that says that a removal has begun. Before each batch of deletions, the removal writes its mark
-# again if `RENEW_SECONDS` have passed. So a removal whose mark is older than `STALE_SECONDS` does not run any more.
+# again if more than `RENEW_SECONDS` have passed since it wrote the mark last. So if a mark is older than
+# `STALE_SECONDS`, its removal does not run any more.
 RENEW_SECONDS = 300.0
 STALE_SECONDS = 2 * HOUR
 
@@ -60,8 +61,8 @@ async def remove(
     mark = await _Mark.make(store, layout, run)
     now = await mark.time()
     others_marks = await mark.others()
-    # `is_marked` says that an earlier removal was interrupted. So the mark that this task has just written itself is
-    # ignored here.
+    # `is_marked` means that an earlier removal of this dataset was interrupted. `read_dataset` also counts the mark
+    # that was written just now. So the value is set again here: only marks of earlier tries and of other runs count.
     found = replace(await read_dataset(store, layout), is_marked=mark.existed or bool(others_marks))
     if not all(_is_stale(info, now) for info in others_marks):
         await mark.drop()

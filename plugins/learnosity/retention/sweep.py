@@ -197,7 +197,7 @@ class Sweep:
         try:
             self.report.uploads += await store.discard_unfinished(layout.prefix, layout.is_own)
         except (StorageError, TransientStorageError) as error:
-            # The store is not asked again for unfinished uploads in this try of the task: each request would fail in
+            # `_tidy` skips the stores in `refusing` for the rest of this try of the task: each request would fail in
             # the same way, and some only after half a minute.
             self.refusing[self._place(store)] = error
             if error.transient:

@@ -21,7 +21,8 @@ from learnosity.schedules.yaml_text import Place, YamlText
 # At most this many problems of one file are reported: a list with the same mistake in each entry could have thousands.
 MAX_PROBLEMS = 20
 _VALIDATOR = Draft202012Validator(SCHEMA)
-# PostgreSQL cannot index a longer name of an asset, and then refuses all DAGs of the DAG file.
+# Maximum length of an asset's name or URI, in bytes. PostgreSQL cannot index a longer one, and Airflow could then save
+# no DAG of the same DAG file.
 _ASSET_BYTES = 2500
 # First and last day that a schedule may name. Airflow cannot handle days near the ends of Python's calendar, such as
 # 9999-12-31.

@@ -23,7 +23,8 @@ PRESETS = {
 # croniter replaces `r` in a cron expression by a random number, so each time the file is read, the schedule would be
 # another one. It replaces `h` by a hash of an id, but Airflow passes no id. So `cron_problem` refuses both letters.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-# Any time would do: from it, croniter looks for the next time, which shows that there is one.
+# croniter looks for the first time after this one that a cron expression matches. If there is none, the expression is
+# refused. Any other start would do as well.
 _FROM = datetime(2027, 1, 1)
 
 

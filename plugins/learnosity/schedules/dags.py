@@ -140,9 +140,9 @@ def build_dag(schedule: Schedule) -> DAG:
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
-    # The params are set after the tasks are made, because Airflow would copy them for each task, which takes as long as
-    # everything else here. An assignment without `object.__setattr__` would validate all of them again, which is slow,
-    # too. `schedules.checks` has checked the values already, and Airflow checks them again when a run starts.
+    # The params are set after the tasks are made. Otherwise, Airflow would copy them for each task, which takes as long
+    # as the rest of this function. `dag.params = …` would validate all params, which is slow, too. It is not needed:
+    # `schedules.checks` has checked the values already, and Airflow checks them again when a run starts.
     object.__setattr__(dag, "params", ParamsDict(form))
     return dag
 

@@ -17,15 +17,15 @@ SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "schedules", "to_p
 NOTIFIED = ("failure", "success", "deadline")
 
 _TEXT = {"type": "string", "minLength": 1}
-# Airflow refuses a tag of more than 100 characters. Owners, pools and queues may be longer, but they have the same
-# limit here.
+# Airflow refuses a tag of more than 100 characters. Here, owners, pools, queues and time zones have the same limit,
+# although Airflow allows longer ones.
 _WORD = {**_TEXT, "maxLength": 100}
 _DAY = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _MINUTES = {"type": "number", "exclusiveMinimum": 0, "maximum": 525_600}
 _CRON: dict[str, Any] = {"type": ["string", "array"], "minLength": 1, "items": _TEXT, "minItems": 1, "maxItems": 50}
 _ASSETS = {"type": "array", "items": {**_TEXT, "maxLength": 1500}, "minItems": 1, "maxItems": 100}
-# `(?!\n)`, because in Python `$` alone also matches before a final line feed.
-# The characters and the length that Airflow allows in the id of a connection.
+# The characters and the length that Airflow allows in the id of a connection. In Python, `$` also matches before a line
+# feed at the end of the text. `(?!\n)` refuses this line feed.
 _CONNECTION = {"type": "string", "pattern": r"^[\w#!()\-.:/\\]{1,250}$(?!\n)"}
 
 

@@ -105,7 +105,9 @@ def _repeats(tree: nodes.Template, given: Given) -> int:
     weights: dict[str, int] = {}
     if all(_weigh(name, given, weights, ()) for name in given):
         return max(1, _uses(tree, given, weights))
-    # A name is set to a text with this name, such as `{% set x = x ~ x %}`. So what each statement adds is multiplied.
+    # A name occurs in its own value, as in `{% set x = x ~ x %}`, so the value may grow with each statement. Each
+    # statement is assumed to repeat the longest text as many times as names occur in its value. These numbers are
+    # multiplied with each other. For the count, each name has the weight 1 (`alike`).
     alike = dict.fromkeys(given, 1)
     repeats = max(1, _uses(tree, given, alike))
     for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
@@ -161,15 +163,17 @@ def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int], *, other: 
             return weights.get(name, other)
         case nodes.For():
             turns = _turns(node.iter, given, set())
+            # A loop over a text has one turn for each character. So it has n times as many turns if the text holds the
+            # longest text n times.
             if not _entries(node.iter):
-                turns *= max(1, of([node.iter], 1))  # a long text has more characters for a loop than a short one
+                turns *= max(1, of([node.iter], 1))
             return turns * max(1, of(node.body + node.else_, 1))
         case nodes.Assign() | nodes.AssignBlock():
             return 0  # it writes nothing
         case nodes.With():
             return of(node.body)
         case nodes.Sub() | nodes.Div() | nodes.FloorDiv() | nodes.Compare() | nodes.Not() | nodes.Test():
-            return 0  # a number, or true or false
+            return 0  # the value is a number, true or false, and not a long text
         case nodes.Filter(name="abs" | "float" | "int" | "length" | "round"):
             return 0
         case nodes.Expr() if (branches := _branches(node, {}, set())) is not None:
@@ -278,7 +282,9 @@ def _is_small(node: nodes.Node, given: Given, seen: set[str]) -> bool:
             try:
                 return abs(float(value)) <= MAX_DIGITS
             except (TypeError, ValueError, OverflowError):
-                return not isinstance(value, int)  # a text is no number of places: 'ceil' says how to round
+                # Neither 'ceil' nor a huge integer can become a float. 'ceil' says how to round and is allowed. The
+                # integer is refused.
+                return not isinstance(value, int)
         case nodes.Neg() | nodes.Pos():
             return _is_small(node.node, given, seen)
         case nodes.Add() | nodes.Sub():

@@ -34,8 +34,8 @@ NAMES = DATED | {
     *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Jinja's own filters that a template may use. None of them reads an attribute of an object. `replace` and `round` can
-# make something large, so their use is limited: see `template_growth`.
+# Jinja's own filters that a template may use. None of them reads an attribute of an object. `replace` and `round` could
+# make a very large text or number, so `growth` refuses some uses of them.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
@@ -125,8 +125,8 @@ def template_problem(text: str) -> str | None:
         tree = _environment().parse(text)
         if any(True for _ in find_referenced_templates(tree)):
             return "a template here cannot include other files."
-        # `_misuse` must be called first: it refuses expressions such as `9 ** 9 ** 9`. `find_undeclared_variables`
-        # computes constant expressions, and would never end with such a one.
+        # `find_undeclared_variables` computes constant expressions, and would never end with `9 ** 9 ** 9`. `_misuse`
+        # refuses such expressions, so it must be called before.
         if problem := _unknown(_names(tree) - NAMES) or _misuse(tree) or growth(tree, len(text)):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
@@ -172,9 +172,10 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # `called`: what the template calls, such as `.add` in `logical_date.add(days=1)`; only this may be a method.
-    # `whole_runs`: what stands before a field, as in `dag_run.conf`, or before a filter that takes a run, such as
-    # `interval_start`. Only there, `dag_run` is allowed: elsewhere, the template would use the whole object.
+    # `called`: what the template calls, such as `logical_date.add` in `logical_date.add(days=1)`. A method is allowed
+    # only if it is called. `whole_runs`: what stands before a field, as in `dag_run.conf`, or before a filter that
+    # takes a run, as in `dag_run | interval_start`. `dag_run` is allowed only there, because anywhere else the template
+    # would use the whole object.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-# Limits of one file: levels of nesting, number of values, and characters of all values. A schedule needs much less.
-# Without limits, a small file with YAML aliases could fill the memory.
+# Limits of one file: levels of nesting, number of values, and characters of all keys and values together. An alias
+# counts as much as the value that it repeats. Without limits, a small file with many aliases could fill the memory. A
+# schedule needs much less.
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
 MAX_CHARACTERS = 1_000_000
@@ -211,8 +212,8 @@ def _scalar(event: Any, place: Place, line: int) -> Any:
         raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
     if found := _UNSTORABLE.search(text):
         raise YamlTextError(line, place, f"the text holds the character {ord(found[0]):#06x}, which cannot be stored.")
-    # A value with a tag (only tags for texts come here), in quotes or as a block (`|`, `>`) is a text, also if it looks
-    # like a number.
+    # A value in quotes, in a block (`|` or `>`) or with a tag is a text, even if it looks like a number. Tags for other
+    # types than text were refused above.
     if event.tag is not None or not event.implicit[0]:
         return text
     if text in _NULL:

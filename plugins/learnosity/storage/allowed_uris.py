@@ -151,7 +151,8 @@ def _without_glob(where: StorageUri) -> StorageUri:
     """
     segments = where.key.split("/")
     plain = [_ONE.sub(r"\1", segment) for segment in takewhile(_PLAIN.fullmatch, segments)]
-    # A local key is an absolute path. Without parts it is the root, and not the folder that the worker runs in.
+    # If a glob begins with a wildcard, such as `/*/a.csv`, no part is left before it. For a local path, this means the
+    # root `/`: an empty key would mean the folder that the worker runs in.
     return replace(where, key="/".join(plain) or ("/" if where.scheme == _FILE else ""))
 
 
@@ -163,7 +164,7 @@ def _is_dots(segment: str) -> bool:
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    # Two slashes inside a key are not read as one: in a bucket, the folder `team//a` is not the folder `team/a`.
+    # Only slashes at the ends of a key are dropped. In a bucket, the folder `team//a` is not the folder `team/a`.
     inside = prefix.key.strip("/")
     return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))
 

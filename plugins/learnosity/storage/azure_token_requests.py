@@ -25,7 +25,7 @@ from learnosity.storage.error_codes import cause_of
 # of a local service that gives this machine its tokens. Requests to a local service must not go through a proxy.
 _MACHINE = ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 _ADVICE = "Check the network of this worker, and the tenant and `authority` of the connection."
-_METADATA = "169.254.169.254"  # address of Azure's metadata service, if none of these variables is set
+_METADATA = "169.254.169.254"  # default address of Azure's metadata service, which gives tokens to virtual machines
 # Linux shows the asset tag of a machine in this file, also inside a container. All virtual machines of Azure have the
 # same tag, so the tag shows that this machine may have an identity of Azure.
 _ASSET_TAG_FILE = Path("/sys/class/dmi/id/chassis_asset_tag")
@@ -44,8 +44,8 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
 
     def __init__(self, egress: Egress, *, wants_machine: bool = False, **config: Any) -> None:
         session = Session()
-        # `egress` gives the proxy and the certificates, so requests takes neither from the environment. It also sends
-        # no password of ~/.netrc.
+        # With False, the library `requests` takes no proxy and no certificates from the environment, because `egress`
+        # gives them. It also sends no password of the file ~/.netrc.
         session.trust_env = False
         super().__init__(session=session, session_owner=False, **config)
         self._egress = egress
@@ -99,13 +99,13 @@ class _Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls} if self._tls else settings
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        # The TLS context already has the certificate authorities. `requests` would add its own ones to it, so this is
-        # prevented.
+        # A TLS context already has the certificate authorities. The method of the library `requests` would add its own
+        # authorities to the context, so it is called only if there is no context.
         if self._tls is None:
             super().cert_verify(conn, url, verify, cert)
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        # The certificate of a proxy is checked with the same TLS context as that of a server. If the context is None,
+        # One TLS context checks the certificate of the proxy and the certificate of the server. If there is no context,
         # urllib3 checks neither certificate.
         return super().proxy_manager_for(proxy, **settings | {"proxy_ssl_context": self._tls})
 

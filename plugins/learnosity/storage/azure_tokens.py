@@ -27,14 +27,15 @@ Provider = Callable[[], Any]
 _SCOPE = "https://storage.azure.com/.default"
 _VERSION = "2023-11-03"  # version of the storage API, which each request names
 _SIGNED_FOR = timedelta(hours=1)
-# azure-identity raises the same type of error for a refusal and for a service that does not reply. These words in the
-# text of the error say that the service did not reply.
+# azure-identity raises the same type of error if a service refuses and if it does not reply. If the error's text has
+# one of these words, the service did not reply, and the error counts as temporary.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# azure-identity's error text if the metadata service of a virtual machine does not reply.
+# azure-identity's error text if the metadata service of Azure's virtual machines does not reply. A machine outside of
+# Azure never gets a reply from it. So on such a machine, this text alone does not count as a temporary error.
 _NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
 # Error codes of Microsoft's token service which say that the same request may succeed later. They count more than the
 # HTTP status, because the status beside them can be 400, which otherwise means a final refusal.

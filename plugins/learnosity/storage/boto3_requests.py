@@ -86,7 +86,7 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:
         # botocore makes a TLS context for the proxy only if `proxies_config` of the connection names certificates for
-        # it. Otherwise, the proxy gets the TLS context that is used for servers.
+        # the proxy. Otherwise, the proxy gets the TLS context that is used for servers.
         return super()._setup_proxy_ssl_context(proxy_url) or self._get_ssl_context()
 
 

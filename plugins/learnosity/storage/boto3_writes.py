@@ -37,9 +37,9 @@ class Boto3WritingStore(ObstoreStore):
         self._key = key
         self._extra_args = dict(extra_args)
         if getattr(client.meta.config, "request_checksum_calculation", None) == "when_supported":
-            # All requests of one multipart upload have to name the same checksum algorithm. `upload_file` of boto3
-            # would name CRC32 in each of them, but it is not used here. So the requests of this class name CRC32
-            # themselves.
+            # With this setting, boto3 sends a CRC32 checksum with each part of a multipart upload. But it does not name
+            # CRC32 in the request that begins the upload, and S3 refuses such parts. So this class names CRC32 in all
+            # requests, unless the connection names another algorithm.
             self._extra_args.setdefault("ChecksumAlgorithm", "CRC32")
 
     async def put(
@@ -101,7 +101,7 @@ class Boto3WritingStore(ObstoreStore):
                 await send(begun.popleft())
             done = await self._call(path, "complete_multipart_upload", **where, MultipartUpload={"Parts": parts})
         except BaseException:
-            with suppress(Exception):  # if this fails, the task that publishes the dataset removes the remaining parts
+            with suppress(Exception):  # if the abort fails, the task `publish` removes the parts later
                 await self._call(path, "abort_multipart_upload", **where)
             raise
         return self._given(path, done, "ETag")

@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BATCH = 1000  # maximum number of keys in one delete request of S3
-AT_ONCE = 10  # maximum number of requests at the same time, where each request removes only one object
-# A longer reply to a delete request is not read. This is three times the size of the reply to a request for 1,000
-# objects with the longest names.
+AT_ONCE = 10  # maximum number of requests at the same time, if each request deletes one object
+# At most this many bytes of the reply to a delete request are read. A reply about 1,000 objects with the longest names
+# has a third of this size. If a reply is longer, it counts as damaged.
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 
 
@@ -121,8 +121,9 @@ class BucketDeletes:
             where, url, lambda client: client.post(url).headers(headers).body_bytes(body)
         )
         code = code_of(content.decode(errors="replace"))
-        # Servers that do not know the request may also say that it is malformed, each in its own words. The replies to
-        # requests for one object each say what is wrong, if anything else is.
+        # Some servers do not know the bulk delete and say that the request is malformed, each with another error code.
+        # So after such a reply, the objects are deleted one by one. If something else is wrong, these requests fail,
+        # too, and their errors say what it is.
         is_malformed = status >= 400 and judge(status, code) in (judge(400), REQUEST)
         if status in (405, 501) or code == "NotImplemented" or is_malformed:
             raise _NotKnownError
@@ -136,8 +137,8 @@ class BucketDeletes:
             raise odd_reply("delete", where, str(error), transient=error.transient) from None
         for key, code, message in refused:
             if (meaning := judge(0, code)) == judge(0):
-                # The error code is not known. So the object is deleted again in a request of its own, and the HTTP
-                # status of that reply says what is wrong.
+                # The error code is not known. So the object is deleted in a second request of its own. If that fails,
+                # too, the HTTP status of its reply says what is wrong.
                 continue
             if meaning.verdict is not Verdict.MISSING:
                 raise refusal("delete", f"{self._uri}/{key.removeprefix(self._prefix)}", 0, code, message)

@@ -17,7 +17,7 @@ from learnosity.storage.errors import code_of, is_web_page, reply_in, status_of
 class Refused(Enum):
     """Why a store refuses a conditional write."""
 
-    CHANGED = auto()  # the condition is not met, such as: the object was to be new, but it exists already
+    CHANGED = auto()  # the condition is not met; for example, the write should create the object, but it exists already
     UNKNOWN = auto()  # the store does not support conditional writes
     ELSE = auto()
 
@@ -53,10 +53,12 @@ def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates
     :param local: whether it is an error of a file system, which has no reply.
     """
     reply = "" if local else reply_in(str(error), where)
-    if not status_of(reply):  # a file system has no HTTP status, so the type of the error has to say the reason
+    # Without an HTTP status, as in an error of a file system, the type of the error decides.
+    if not status_of(reply):
         if isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError):
             return Refused.CHANGED
-        # obstore makes a new file by a hard link, which many mounted buckets and network drives do not have. Each of
-        # them says so in another way, so the plain write that follows shows whether something else is wrong.
+        # To create a file only if none is there, obstore makes a hard link. Many mounted buckets and network drives
+        # have no hard links, and their errors differ. So any error counts as UNKNOWN, and the caller writes the file
+        # without a condition. If something else is wrong, that write fails, too.
         return Refused.UNKNOWN if local and creates else Refused.ELSE
     return why_refused(status_of(reply), code_of(reply), reply, creates=creates)

@@ -104,13 +104,14 @@ _NO_REASON = _refused(
     "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
 )
 
-# Errors of KMS after which AWS says that the request can be repeated.
+# Error codes of AWS's key service (KMS). After one of these, the same request may succeed later.
 _KMS_PASSES = ("ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException")
-_UNKNOWN = "UnknownError"  # a code that says nothing: an HTTP status that refuses goes before it
+_UNKNOWN = "UnknownError"  # this code says nothing, so an HTTP status of 300 or more decides instead
 _BY_CODE = {
     # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
     **dict.fromkeys(("RequestTimeout", "RequestTimeoutException", "InternalError", "IncompleteBody"), _PASSES),
-    # The bytes were changed on the way, or the parts of an upload are gone: the next attempt sends all of it again.
+    # The bytes were damaged on the way, the parts of an upload are gone, or another request changed the object at the
+    # same moment. The next attempt sends the whole object again.
     **dict.fromkeys(("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), _PASSES),
     **dict.fromkeys(("NoSuchUpload", "InvalidPart", "OperationAborted", "ConditionalRequestConflict"), _PASSES),
     **dict.fromkeys(("ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException"), OVERLOADED),
@@ -137,8 +138,8 @@ _BY_CODE = {
     "ServerSideEncryptionConfigurationNotFoundError": KMS,
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     **dict.fromkeys(("MethodNotAllowed", "NotImplemented"), _UNKNOWN_REQUEST),
-    # Codes of some servers with S3's interface. Mostly, the HTTP status shows the kind of error, too. Only the code
-    # shows it for one object in the reply to a bulk delete, and for an error in the body of a reply with status 200.
+    # Codes of other servers with S3's interface. They are needed for replies whose HTTP status does not show the kind
+    # of error: a bulk delete has one code for each object, and a reply with status 200 can have an error as its body.
     **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", _UNKNOWN), _PASSES),
     **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
     **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
@@ -159,7 +160,7 @@ _BY_CODE = {
     **dict.fromkeys(("InsufficientAccountPermissions", "AccountIsDisabled"), _DENIED),
     "ContainerNotFound": BUCKET,
     **dict.fromkeys(("AccountBeingCreated", "ContainerBeingDeleted", "PendingCopyOperation"), _PASSES),
-    # Another writer of the same blob has committed its own blocks. Then Azure discards the blocks of this write.
+    # If another writer of the same blob finishes first, Azure discards our blocks. The next attempt sends them again.
     "InvalidBlockList": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
     "BlobArchived": ARCHIVED,
@@ -173,7 +174,7 @@ _BY_CODE = {
     "BlobUsesCustomerSpecifiedEncryption": _refused("the object is encrypted with a key of its own", "Remove it."),
 }
 
-# Codes about the key that an object is encrypted with begin so: of S3, GCS and Azure.
+# An error code that begins with one of these is about the key that encrypts an object (S3, GCS, Azure).
 _OF_KEYS = ("KMS.", "CloudKms", "KeyVault")
 
 # Failures without an error code: a regular expression for the text of the client's error, and what this text means.
@@ -181,10 +182,10 @@ _CAUSES = (
     # obstore's texts about a reply with a status of success (2xx) that is cut off, or that is not the reply of a store.
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
-    # A redirect without an address: S3 replies so if the bucket lies in another region.
+    # If the bucket lies in another region, S3 replies with a redirect that has no address.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # A redirect to another host, which must not be followed. If the store needs no proxy, `egress` gives obstore the
-    # proxy 127.0.0.1:0 for all other hosts. Nothing can listen on port 0, so the error contains this address.
+    # A redirect to another host must not be followed. So if the store needs no proxy, `egress` gives obstore the proxy
+    # 127.0.0.1:0 for all other hosts. Nothing can listen on port 0, so an error with this address is such a redirect.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",
@@ -234,7 +235,7 @@ _CAUSES = (
             "No store replies so. Check whether a proxy or a firewall replies in its place.",
         ),
     ),
-    # Errors of the operating system for a destination in a folder.
+    # Errors of the operating system, if the destination is a folder (`file://`).
     (
         r"os error 36\b|file name too long",
         _refused("a name is longer than the file system takes", "It takes 253 bytes for a name, in most cases."),
@@ -265,7 +266,7 @@ def judge(status: int, code: str = "") -> Meaning:
         return OVERLOADED
     if status == 501:
         return _UNKNOWN_REQUEST
-    if status in (408, 425, 499) or status >= 500:  # 499: the connection was closed; some servers and proxies say so
+    if status in (408, 425, 499) or status >= 500:  # servers and proxies send 499 if they think the client has gone
         return _PASSES
     if status == 407:
         return _PROXY_LOGIN

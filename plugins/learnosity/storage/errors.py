@@ -49,8 +49,8 @@ _DETAILS = re.compile(r"<Details>\s*([^<]{1,500})")
 # Finds the HTTP status in obstore's error text, such as `404 Not Found`. After a status that has no official name, such
 # as 499, obstore writes `<unknown status code>`.
 _STATUS = re.compile(r"\b([1-5]\d\d) (?:[A-Z][A-Za-z-]+|<unknown status code>)")
-# Finds where the store's reply begins in obstore's error text. Error codes are only looked for behind it: the text
-# before it contains the name of the object, and a name can look like an error code.
+# Finds the words after which obstore's error text quotes the store's reply. Error codes are looked for only after these
+# words: the text before the reply contains the name of the object, and a name can look like an error code.
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
 
@@ -68,8 +68,8 @@ _ERROR_DOCUMENT = re.compile(rf"{_PROLOGUE}<Error(?:Response)?\b", re.S)
 
 _WEB_PAGE_404 = "it has status 404 and is a web page"
 
-# Azure has one code for every identity that it does not accept. These words of its reason say that only the time is
-# wrong.
+# Azure sends the same code, AuthenticationFailed, whatever is wrong with the caller's identity. If Azure's message has
+# one of these texts, only the time is wrong.
 _OF_TIME = (("not valid in the specified time frame", SIGNATURE_TIME), ("request date header too old", CLOCK))
 
 # If a request with a signed URL is refused for one of these reasons, a new signed URL would be refused, too.
@@ -92,8 +92,8 @@ def storage_error(
         cause = cause_in_file_system(error, _words_of_system(error))
         return _error(verb, where, cause, first_line(error).rstrip("."))
     if not _REQUEST.search(text) and (ours := _OURS.search(text)):
-        # obstore called this package to get credentials, and this call raised an error. obstore keeps only the error's
-        # text.
+        # obstore called this package to get credentials, and this call raised an error. obstore keeps only the name and
+        # the text of that error. The next lines make an error of the same class again.
         kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}
         return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
     reply = reply_in(text, where)
@@ -139,9 +139,9 @@ def refusal(verb: str, where: str, status: int, code: str, message: str, details
     words = (redact_text(each)[:200].rstrip(". \n") for each in (message, details))
     said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, *words]))
     if verb == "look at" and status in (400, 409) and not code:
-        # "look at" is a HEAD request. Its reply has no body, and so no error code. Without a code, this status 400 or
-        # 409 may mean a temporary error or a final one: it counts as temporary. A 400 may also mean that the bucket is
-        # in another region.
+        # "look at" is a HEAD request. Its reply has no body, and so no error code. Without a code, status 400 or 409
+        # can mean a temporary error or a final one: it counts as temporary. Status 400 can also mean that the bucket is
+        # in another region, so `wrong_region` is set.
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear

@@ -15,8 +15,9 @@ from learnosity.storage.fsspec_rename import is_missing
 
 # Error numbers of the operating system for problems that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
-# Errors of paramiko, asyncssh and smbprotocol about a wrong login, or a server that is not the known one. These
-# libraries may not be installed, so the errors are known by the names of their classes.
+# Error classes of paramiko, asyncssh and smbprotocol. They mean that the login is wrong, or that the server's host key
+# could not be confirmed. Perhaps these libraries are not installed, so the classes cannot be imported here. Instead,
+# the name of an error's class is compared with these names.
 _LOGIN = {
     "AuthenticationException",
     "BadHostKeyException",
@@ -50,8 +51,8 @@ def driver_errors(uri: str) -> Iterator[None]:
     except NotImplementedError as error:
         raise StorageError(f"{uri}: the storage driver cannot do this ({first_line(error)}).") from None
     except Exception as error:
-        # For a lost connection, the library below a driver raises an error of its own, such as EOFError or
-        # SSHException. So an error of any other type counts as temporary.
+        # If the connection is lost, each driver's library raises an error of another type, such as EOFError or
+        # SSHException. So any error that reaches this point counts as temporary, unless the login is refused.
         said = ": ".join(dict.fromkeys((type(error).__name__, first_line(error))))
         if _refuses_login(error):
             raise StorageError(

@@ -51,7 +51,7 @@ class GoogleStore(ObstoreStore):
         try:
             yield from super().read(path)
             return
-        except StorageError as error:  # obstore checks the headers first, so no data was read yet
+        except StorageError as error:  # obstore checks the headers before it reads, so the caller has no data yet
             if not _NOT_AS_STORED.search(str(error)):
                 raise
         yield from self._as_stored().read(path)

@@ -22,7 +22,7 @@ from learnosity.storage.error_codes import cause_of, judge
 # Environment variables that hold the address of a metadata server. Google's library asks that server for tokens.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 
-# Google's words where the times in a signed request for a token are too old, or not yet reached.
+# Google's words if the times in a signed request for a token are too old or in the future: a clock is wrong.
 _OF_TIME = "Check your iat and exp values"
 
 
@@ -34,7 +34,7 @@ class GoogleTokens:
     :param egress: the proxy and TLS settings of the requests for tokens.
     """
 
-    # obstore reads this attribute. obstore gets a new token this long before the old one expires, as google-auth does.
+    # obstore reads this attribute, and asks for a new token this long before the old one expires, as google-auth does.
     refresh_threshold = timedelta(minutes=3, seconds=45)
 
     def __init__(self, credentials: Any, named: str, egress: Egress) -> None:
@@ -199,9 +199,8 @@ def is_reachable(error: Exception) -> bool:
     if isinstance(error, GoogleAPICallError):
         return not judge(int(error.code or 503)).transient
     if isinstance(error, DefaultCredentialsError):
-        # This error means one of two things: there are no credentials at all, which is final; or this machine has a
-        # metadata server that did not reply, which may be temporary. Only a machine with a metadata server has one of
-        # the variables in `_METADATA`.
+        # Either there are no credentials at all, which is final, or the metadata server of this machine did not reply,
+        # which may be temporary. If one of the variables in `_METADATA` is set, this machine has a metadata server.
         return not any(os.environ.get(name) for name in _METADATA)
     # The errors of the HTTP library `requests` are OSErrors. They count as no reply.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)

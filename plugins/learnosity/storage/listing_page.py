@@ -112,8 +112,8 @@ def s3_page(body: bytes, below: str, skip: int) -> Page:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if not token.strip() and (truncated == "true" or marker):
         raise OddPageError("it is not the last page, and has no NextContinuationToken")
-    # Some servers send no IsTruncated. Then there is another page if the reply has a NextContinuationToken.
     names = _names(objects, folders, below[:skip])
+    # Some servers send no IsTruncated. Then there is another page if the reply has a NextContinuationToken.
     return Page(objects, folders, "" if truncated == "false" else _token(token, body, names))
 
 
@@ -156,7 +156,7 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if truncated != "true":
         return UploadPage(uploads, None)
-    # As the end of a page, SeaweedFS sends only an upload id. Other servers send a key, or a key and an upload id.
+    # The next page begins after this upload. SeaweedFS sends only its id; other servers send its key, or key and id.
     after = UploadsMarker(
         _token(fields.get("NextKeyMarker"), body, [upload.key for upload in uploads]),
         _token(fields.get("NextUploadIdMarker"), body, [upload.upload_id for upload in uploads]),
@@ -238,7 +238,8 @@ def _token(text: str | None, body: bytes, names: Sequence[str]) -> str:
         token = token.lstrip(_BLANKS)
     if after and not any(_breaks(name)[1] for name in names):
         token = token.rstrip(_BLANKS)
-    # XML has only line feeds: a carriage return that is not written as a number is read as one.
+    # Two characters of the token may be wrong. A DEL may stand for a character that XML forbids (see `_parsed`). A line
+    # feed may stand for a carriage return, because an XML parser reads a carriage return as a line feed.
     for char, is_changed in (("\x7f", _NO_XML.search(body) is not None), ("\n", b"\r" in body)):
         if is_changed and char in token:
             if any(char in name for name in names):
@@ -293,5 +294,5 @@ def _azure_name(element: Element) -> str | None:
     names: Iterator[Element] = (part for part in element if _name(part) == "Name")
     if (name := next(names, None)) is None:
         return None
-    # Azure percent-encodes a name with characters that are not allowed in XML.
+    # If a name has characters that are not allowed in XML, Azure percent-encodes the name, and marks it as `Encoded`.
     return unquote(name.text or "") if name.get("Encoded") == "true" else name.text or ""

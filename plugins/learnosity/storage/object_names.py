@@ -19,7 +19,8 @@ from learnosity.storage.store import ObjectInfo
 Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 """Makes a blocking listing, in batches and in any order."""
 
-# Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
+# obstore's local store cannot keep a name that ends like `a#1`, `C:` or `C|`: it uses `a#1` for temporary files, and
+# reads `C:` and `C|` as drive letters.
 LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
 # Why a symbolic link cannot be read: there is nothing at its target. The target may be a file or a folder, for example
 # a folder that is not mounted now.
@@ -72,7 +73,7 @@ def local_keys(root: str) -> Keys:
                 where = Path(root, folder)
                 status = where.stat()
                 if (own := (status.st_dev, status.st_ino)) in above:
-                    continue  # a symbolic link to a parent folder is skipped, because the listing would never end
+                    continue  # a symbolic link to a parent folder is skipped: with it, the listing would never end
                 with os.scandir(where) as entries:
                     for entry in entries:
                         path = f"{folder}/{entry.name}" if folder else entry.name

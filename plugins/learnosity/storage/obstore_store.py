@@ -154,7 +154,7 @@ class ObstoreStore:
         mode: obstore.PutMode = "create"
         if expected is not None:
             # To see whether the object has changed, GCS compares its version, and all other stores compare its entity
-            # tag. obstore does not accept None as a version, so without a version the key is left out.
+            # tag. obstore does not accept None as `version`, so `version` is set only if the object has one.
             mode = {"e_tag": expected.etag}
             if expected.version:
                 mode["version"] = expected.version
@@ -235,8 +235,8 @@ class ObstoreStore:
                 with self._errors("delete", batch[0]):
                     await obstore.delete_async(self._store, batch)
             except FileNotFoundError:
-                # One of the files is missing: another run has already removed it. At a missing file, obstore stops. So
-                # each file is deleted in a call of its own.
+                # One of the files is missing: another run has already removed it. obstore stops at such a file. So
+                # each file is deleted in a call of its own. If the batch has only this file, nothing is left to do.
                 if len(batch) > 1:
                     for path in batch:
                         await self.delete([path])
@@ -262,8 +262,8 @@ class ObstoreStore:
             attributes["Content-Type"] = content_type
         if content_encoding:
             attributes["Content-Encoding"] = content_encoding
-            # Without this header, GCS decompresses the object for readers that do not accept gzip. What they receive
-            # would not have the size and the SHA-256 that `files.ndjson` lists.
+            # Without `no-transform`, GCS decompresses the object for readers that do not accept gzip. The content that
+            # they receive would not have the size and the SHA-256 that `files.ndjson` lists.
             attributes["Cache-Control"] = "no-transform"
         return attributes or None
 
@@ -287,7 +287,7 @@ class ObstoreStore:
             raise UnreadableNameError(str(storage_error(verb, where, error, local=self._is_local))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
             raise storage_error(verb, where, error, self._proxy, local=self._is_local) from None
-        except BaseException as error:  # obstore's Rust code panics, for example, because of a wrong endpoint
+        except BaseException as error:  # a panic in obstore's Rust code is not an `Exception`; bad endpoints cause it
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error, local=self._is_local) from None

@@ -15,8 +15,7 @@ from learnosity.storage.store import IsOwn, ObjectInfo, Store, every_path
 
 T = TypeVar("T")
 
-# If the bucket is in another region, a request fails with one of these errors, whose `wrong_region` is true. After a
-# temporary redirect it is a TransientStorageError.
+# If the bucket is in another region, a request fails with one of these errors, and `wrong_region` of the error is true.
 _REFUSED = (StorageError, TransientStorageError)
 
 

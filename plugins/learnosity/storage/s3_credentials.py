@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 HELD = timedelta(seconds=1)
 # Credentials that expire in fewer seconds than this are not used: they could expire on the way to the server.
 MARGIN_SECONDS = 60
-# A thread gets new credentials while the old ones are still valid. If it fails, the next thread starts after this time
-# at the earliest. Without this limit, each request would start a thread.
+# While the old credentials are still valid, a thread gets new ones. When that thread has ended, the next one starts at
+# least this many seconds later. Without this wait, each request would start a thread if there are no new credentials.
 RETRY_SECONDS = 10.0
 
 _ADVICE = "Check login, password and extra of the connection (docs/stores.md)."
@@ -131,7 +131,7 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, aws.NoCredentialsError):
         return _has_metadata_service()
     if type(error) is aws.HTTPClientError:
-        return False  # botocore has other classes for network failures, and this class for any other exception
+        return False  # botocore raises subclasses for network failures, and this class itself for any other exception
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):

@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.listing_page import UploadsMarker
 
-# Maximum number of unfinished uploads in one reply; each request names it. S3 never sends more than this. Other stores
-# may, and then the reply would be too large to be read.
+# Each request for a list of unfinished uploads names this number as the maximum. S3 never sends more uploads in one
+# reply. Without the maximum, other stores could send so many that the reply is too large to be read.
 MAX_UPLOADS = 1000
 
 

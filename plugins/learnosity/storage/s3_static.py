@@ -29,8 +29,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _KEY = re.compile(r"[!-~]+")
 # Keys of the connection's extra that this module can handle. If the extra has any other key, boto3 is used.
 _KNOWN = {"region_name", "endpoint_url", "verify", "aws_session_token", "service_config", "proxy", "proxies"}
-# Environment variables that change nothing if the connection itself has a key and a secret: neither the address of the
-# requests nor the keys. If any other variable of AWS is set, boto3 is used.
+# Environment variables of AWS that do not matter if the connection has a key and a secret: then they change neither the
+# address of the requests nor the keys.
 _OF_IDENTITIES = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -38,7 +38,8 @@ _OF_IDENTITIES = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_CA_BUNDLE",
 }  # fmt: skip
-# Environment variables that change nothing if the connection also names a region.
+# Environment variables of AWS that do not matter if the connection also names a region. If a variable of AWS
+# is set that is in neither `_OF_IDENTITIES` nor `_OF_REGIONS`, boto3 is used.
 _OF_REGIONS = {"AWS_DEFAULT_REGION", "AWS_REGION"}
 
 

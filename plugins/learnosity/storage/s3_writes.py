@@ -17,10 +17,10 @@ from learnosity.errors import ConnectionConfigError
 
 log = logging.getLogger(__name__)
 
-# The place in a connection's extra where a user sets how objects are written, such as encryption and tags. Messages
-# name it.
+# The place in a connection's extra where a user sets how objects are written, such as encryption and tags. Error
+# messages name this place.
 PLACE = "service_config.s3.extra_args"
-_CHECKSUMS = ("SHA256", "CRC64NVME")  # the checksum algorithms that obstore can compute; for others, boto3 writes
+_CHECKSUMS = ("SHA256", "CRC64NVME")  # checksum algorithms of obstore; with any other, boto3 writes the objects
 _ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
 _CONFIG = {"ServerSideEncryption": "server_side_encryption", "SSEKMSKeyId": "sse_kms_key_id"}
 _ATTRIBUTES = {
@@ -29,8 +29,8 @@ _ATTRIBUTES = {
     "ContentLanguage": "Content-Language",
     "StorageClass": "Storage-Class",
 }
-# If metadata has one of these names, obstore sends it as the HTTP header of that name and not as metadata. Case and
-# dashes make no difference: `Cache-Control` is such a name, too. So boto3 writes objects with such metadata.
+# If metadata has one of these names, obstore would send it as the HTTP header of that name and not as metadata. So
+# boto3 writes objects with such metadata. Case and dashes do not count: `Cache-Control` is the name `cachecontrol`.
 _HEADERS = frozenset(
     {"cachecontrol", "contentdisposition", "contentencoding", "contentlanguage", "contenttype", "storageclass"}
 )
@@ -51,7 +51,7 @@ _REFUSED = {
     "SSECustomerKey": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
     "SSECustomerKeyMD5": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
 }
-# Values for obstore where boto3 writes the objects. Without them, obstore would read these settings from environment
+# Settings of obstore if boto3 writes the objects. Without them, obstore would take these settings from environment
 # variables, and fail if it does not know a value. obstore only reads then, so these values have no effect on objects.
 _UNUSED = {
     "checksum_algorithm": "SHA256",
@@ -132,8 +132,8 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     is_header = any(name.lower().replace("-", "") in _HEADERS for name in metadata)
     by_boto3 = is_header or bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        # obstore sends these two arguments only if the encryption is `aws:kms`. A user may set them without it, for the
-        # default encryption of the bucket. Then boto3 writes the objects, because boto3 sends every argument.
+        # obstore sends `SSEKMSKeyId` and `BucketKeyEnabled` only with an encryption of the kind `aws:kms`. A user may
+        # set them alone, if the bucket encrypts by default. Then boto3 writes the objects: it sends every argument.
         by_boto3 = by_boto3 or bool({"SSEKMSKeyId", "BucketKeyEnabled"} & extra_args.keys())
     decisive = _decided_by_environment(config, environment)
     if decisive:
@@ -148,7 +148,7 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
         kept = {name: value for name, value in config.items() if name == "request_payer"}
         return S3Writes(extra_args, {**_UNUSED, **kept}, by_boto3=True)
     if config.get("server_side_encryption", "AES256") not in _ENCRYPTIONS:
-        # obstore would name other values than those of `S3Hook`.
+        # This is checked here, because obstore's error message would list obstore's values, and not those of `S3Hook`.
         raise ConnectionConfigError(f"`{PLACE}.ServerSideEncryption` of {named} is none of {', '.join(_ENCRYPTIONS)}.")
     return S3Writes(extra_args, config, attributes, dict(pairs))
 

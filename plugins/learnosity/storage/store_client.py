@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 180.0  # a request that fails is sent again during this time
-FIRST_WAIT_SECONDS = 0.1  # longest wait after the first attempt
-MOST_WAIT_SECONDS = 15.0  # longest wait after any attempt
+PATIENCE_SECONDS = 180.0  # a request that fails later than this after its first attempt is not sent again
+FIRST_WAIT_SECONDS = 0.1  # longest wait between the first attempt and the second one
+MOST_WAIT_SECONDS = 15.0  # longest wait between any two attempts
 
 
 def store_client(options: ClientConfig, *, read_timeout: float | None = None) -> Client:

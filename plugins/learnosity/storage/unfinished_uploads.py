@@ -37,15 +37,16 @@ Discard = Callable[[str, IsOwn], Awaitable[int]]
 
 It raises `StorageError` where it cannot, and `TransientStorageError` where it cannot for now."""
 
-# A longer reply is not read. This is three times the size of a page of 1,000 uploads with the longest names.
+# At most this many bytes of a reply are read. A page of 1,000 uploads with the longest names has a third of this size.
+# If a page is longer, it counts as damaged.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 # obstore's temporary files have names that end so, such as `a.json#1`. No result file at a local destination has such a
 # name, because `check_names` refuses it.
 _STAGED = re.compile(r"#\d+$")
-# A call that fails is repeated for this many seconds, which is long enough for a restart of the server. If it still
-# fails, the uploads stay: no later task of the run removes them, and the DAG `learnosity_retention` removes them only
-# if it is configured.
+# A request that fails later than this after its first attempt is not sent again. A server can restart within this time.
+# If the request still fails, the uploads stay: no later task of the run removes them, and the DAG
+# `learnosity_retention` removes them only if it is configured.
 PATIENCE_SECONDS = 30.0
 
 
@@ -136,7 +137,7 @@ class UnfinishedUploads:
             return
         if 200 <= status < 300:
             raise odd_reply("delete", where, f"it has status {status} and a body")
-        if code_of(body.decode(errors="replace")) != "NoSuchUpload":  # if NoSuchUpload, the upload is already gone
+        if code_of(body.decode(errors="replace")) != "NoSuchUpload":  # NoSuchUpload means that the upload is gone
             raise refusal_of("delete", where, status, body)
 
     async def _sent(
@@ -152,7 +153,8 @@ class UnfinishedUploads:
 def _cannot_be_asked_for(key: str) -> bool:
     """Whether a request for a key would reach another key. Landing writes no such keys, but other programs may."""
     # The HTTP client resolves `.` and `..` in a path, as a file system does: the request would reach another key. XML
-    # does not allow most control characters. A listing has DEL in their place, so the true key is not known.
+    # does not allow most control characters. `listing_page` reads them as DEL, so the true key of an upload with a DEL
+    # is not known.
     return not {".", ".."}.isdisjoint(key.split("/")) or "\x7f" in key
 
 

@@ -52,15 +52,15 @@ def parse_uri(uri: str) -> StorageUri:
 
     :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
-    # As in Airflow's ObjectStoragePath, blanks before the URI are dropped. After it, only tabs and line ends are
-    # dropped here, because the name of a local folder may end with a space.
+    # As in Airflow's ObjectStoragePath, blanks before the URI are dropped. After the URI, only tabs and line ends are
+    # dropped here: the name of a local folder may end with a space. If the URI is not local, spaces are dropped below.
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Remove it.")
     if "\0" in text or not _is_unicode(text):
         raise StorageError(f"{text[:200]!a} holds a character that no URI may have. Write it without.")
     scheme, separator, rest = text.partition("://")
-    # Fsspec uses both names, `file` and `local`, for local files.
+    # fsspec uses both names, `file` and `local`, for local files, so they count as the same scheme.
     scheme = "file" if scheme.lower() == "local" else scheme.lower()
     if not separator or not _SCHEME.fullmatch(scheme):
         raise StorageError(

@@ -45,8 +45,8 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
         )
         written.append(conditional)
         found = await _need("list objects", "a landing cannot tell what has landed", _names(store, folder))
-        # If the reply to a write is lost, the HTTP client sends the write again. The store then refuses it, because the
-        # first request has already written the object. This is no fault of the store.
+        # If the reply to the write is lost, the HTTP client sends the write again. The store then refuses it, because
+        # the object is there by now. This is no fault of the store, and the listing has the object.
         if not is_written and conditional not in found:
             raise StorageError(
                 f"{store.uri} refuses to write an object that is not there, as if it were. So latest.json cannot be "
@@ -70,8 +70,8 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
     try:
         await store.discard_unfinished(folder)
     except (StorageError, TransientStorageError) as error:
-        # Landing works without the right to remove unfinished uploads. But then the uploads of killed workers stay, and
-        # their storage costs money.
+        # Landing also works without the right to remove unfinished uploads. But then the uploads of killed workers
+        # stay, and their storage costs money.
         log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)
 
 

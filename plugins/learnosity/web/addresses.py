@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-# A browser does not percent-encode these characters in a path. If they were encoded here, the same page would have two
-# addresses.
+# `quote` leaves these characters in a path as they are, because browsers do the same. If `quote` encoded them, the same
+# page would have two addresses.
 KEPT = ":@!$&'()*+,;=~"
 # If a file's name contains one of these, it is put into the query of the address and not into the path. In the path, a
 # server or browser could change it, and the address would lead to another page.

@@ -50,12 +50,15 @@ from learnosity.web.team_connections import with_connections_of
 FILES_PAGE = 100
 REPORT_ELEMENT = "learnosity-report"
 
-PAGES = (compare_page, find_page, use_page)  # these modules register their routes when they are imported
-# Encodings that browsers decompress. A file with any other encoding is downloaded as it is stored.
+# Importing these modules registers their routes. No code reads `PAGES`: it only shows that the imports are needed.
+PAGES = (compare_page, find_page, use_page)
+# Encodings that browsers decompress while they download a file. If a file has another encoding, the user gets the file
+# still compressed, as it is stored.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 
-# FastAPI's documentation pages are off: they load scripts from other sites, and no program needs these routes.
+# FastAPI would add pages that document the routes of `app`. These pages are off, because they load scripts from other
+# sites.
 app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=HANDLERS)
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 

@@ -11,14 +11,15 @@ from learnosity.dataset.tables import is_number, json_text
 
 MAX_CELL = 1_000  # maximum number of characters of a cell
 _JSON_CELL = 500
-# The page that compares two datasets adds these endings to names of columns.
+# The page that compares two datasets adds these endings to names of columns: `mean_percent_change`. They are removed
+# before a name is compared with the names below, so this column gets the decimals of `mean_percent`.
 _STATISTIC = re.compile("_(change|before)$")
 MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that numbers are aligned
-# A column whose name begins with one of these texts contains numbers. So does a column whose name ends with a key of
-# `_DECIMALS` or with "score".
+# A column is taken for a column of numbers if its name begins with one of these texts, or if its name ends with a key
+# of `_DECIMALS` or with "score". `is_statistic` needs this for a column without any value.
 _COUNTS = ("population", "difference_", "count_", "num_")
-# Numbers of this value or more are not formatted: a float is shown with an exponent, and an integer with all its digits
-# but without separators.
+# A number as large as this (or as far below zero) has no separators and no fixed decimals. A float is shown with an
+# exponent (1e+15). An integer is shown with its digits, at most `MAX_CELL` of them.
 _LARGEST = 1e15
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 
@@ -62,5 +63,5 @@ def _number(value: int | float, places: int, *, signed: bool) -> str:
     if not isfinite(value) or abs(value) >= _LARGEST:
         return f"{value:g}"
     text = f"{value:+,.{places}f}" if signed else f"{value:,.{places}f}"
-    # A number that is rounded to zero is shown without a sign.
+    # If rounding leaves only zeros, the sign is removed: -0.001 with two decimals is shown as 0.00, and not as -0.00.
     return text.lstrip("+-") if not any(digit in text for digit in "123456789") else text.replace("-", MINUS)

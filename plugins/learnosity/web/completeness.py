@@ -15,7 +15,9 @@ GAPS_TO_DO = (
     "Users and groups are missing where no session matched the request, or where the input names them differently than "
     "Learnosity does. Check the activities and times of the request and the names in the input, and trigger a new run."
 )
-NOTHING = "Nothing "  # a gap is a text; if it begins so, there is no result at all (see `dataset.completeness`)
+# The manifest has each gap as a sentence. If a sentence begins with this word ("Nothing matched: …"), the whole result
+# is empty. Then the page calls the dataset empty.
+NOTHING = "Nothing "
 NO_INPUT = "This run has uploaded no input that could be counted, so there is nothing to compare the result with."
 NO_LEVELS = "The groups of the input were too many to be counted per level."
 NOT_COUNTED = "The input of this type is not counted by users and groups."
@@ -142,6 +144,6 @@ def _lines(manifest: Manifest) -> Iterator[Line]:
     for place, key in enumerate(keys):
         yield Line(group_label(manifest.request, place) or key, levels.get(key), found.get(key))
     yield Line("Questions", None, returned.questions if returned else None)
-    # Only the number of uploaded sessions is shown. `returned.sessions` is the number for one question, so the two
-    # cannot be compared.
+    # Of sessions, the page shows only how many were uploaded. How many came back in all is not known:
+    # `returned.sessions` counts the sessions of one question.
     yield Line("Sessions", sent.sessions if sent else None, None)

@@ -23,10 +23,12 @@ from learnosity.web.run_datasets import exact_names
 
 log = logging.getLogger(__name__)
 
-NO_WAY = (401, 403)  # with one of these statuses, the user may not see the run and gets no links to its pages
+# If an error has one of these statuses, the user may not see the run. Then the error page has no links to its pages.
+NO_WAY = (401, 403)
 
-# Addresses of downloads end so. If the run may have several datasets and the address names none, people get a page on
-# which they choose one. Programs use downloads, too, and cannot choose, so a download gets an error.
+# In the address of a download, one of these texts follows the run or the dataset. If it is not clear which dataset of
+# the run an address means, people get a page on which they choose one. A download gets an error instead, because a
+# program may have asked for it, and a program cannot choose.
 DOWNLOADS = ("/manifest.json", "/file/", "/csv", "/files.csv", "/zip")
 
 
@@ -140,8 +142,9 @@ def _ways_on(request: Request, *, files: bool) -> dict[str, Any]:
     ways = [("The dataset", run_page + below)]
     if files:
         ways.append(("Its files", f"{run_page}{below}/files"))
-    # Both links lead to the page of the run or of the dataset. If one of these pages itself has failed, a link to it
-    # would only fail again, so both are left out. If its address has a query, the query may be the cause, so both stay.
+    # If the main page of the dataset has failed, a link to this page would fail again, and a link to its files would
+    # probably fail, too. So both are left out. But if the failed address has a query, the query may be the cause. The
+    # links have no query, so then they stay.
     if str(request.scope["route"].path) in (RUN, f"{RUN}/dataset/{{dataset_id}}") and not request.url.query:
         ways = []
     return {"run": named, "ways": [*ways, ("All datasets of this run", run_page)] if below else ways}

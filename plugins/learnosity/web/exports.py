@@ -19,8 +19,10 @@ from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import is_number, json_text
 
 CSV_CELL = 32_000  # maximum number of characters of a cell; spreadsheets do not accept more
-_PIECE = 256 * 1024  # bytes of a ZIP that are sent in one piece
-_FILES = 20  # a piece is sent after this many files, even if it is small, so that no piece takes long with a slow store
+# A ZIP is sent in pieces. A piece is sent when it has at least `_PIECE` bytes. If many files are small, a piece is sent
+# after `_FILES` files: with a slow store, the browser would otherwise get no bytes for a long time.
+_PIECE = 256 * 1024
+_FILES = 20
 _ZIP64_FROM = 2**31 - 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

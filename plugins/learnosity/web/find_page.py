@@ -27,8 +27,8 @@ from learnosity.web.results import Sorting, address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
-# A search request with a longer body is refused. One character has up to 4 bytes in UTF-8, and each byte that is
-# percent-encoded has 3, so a character may need 12 bytes.
+# Maximum length of the body of a search request in bytes; a longer body is refused. One character has up to 4 bytes in
+# UTF-8. Percent-encoding makes 3 bytes of each byte (`%C3`), so one character may need 12 bytes.
 _MAX_BODY = 12 * LONGEST_QUERY + len("q=")
 _ROWS = {NameKind.USER: Kind.USERS, NameKind.QUESTION: Kind.ITEMS}
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
@@ -114,8 +114,8 @@ def _search(dataset: PublishedDataset, content: bytes, words: str) -> Hits:
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
     paths = list(dataset.files)
-    # In `dataset.groups`, two entries may have the same file: the first has the group's name as it stands in the path,
-    # and the second has the percent-decoded name. The second one is kept here.
+    # `dataset.groups` may have a file under two group paths, such as `("a%20b",)` and `("a b",)`. The last one is the
+    # group's own. This dict keeps it, because a later entry with the same key replaces an earlier one.
     groups = {path: steps for steps, path in dataset.groups.items()}
     return list(_found(paths, groups, names, here))
 

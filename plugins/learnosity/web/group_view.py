@@ -23,7 +23,8 @@ from learnosity.web.tables import TableView, view
 
 _SHOWN = ("population", "mean", "median", "stddev")
 _QUARTILES = ("lowest", "p25", "median", "p75", "highest")
-_MANY_LEVELS = 6  # maximum number of parent groups that are shown, the nearest ones
+# Maximum number of rows in the comparison: the row of the group itself, and the rows of the nearest groups above it.
+_MANY_LEVELS = 6
 
 
 @dataclass(frozen=True, slots=True)

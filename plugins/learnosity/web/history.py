@@ -15,8 +15,8 @@ from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.key_figures import read_figures
 
 TREND = 12  # maximum number of datasets in a trend
-# At most this many asset events are read, the newest first. Each publication of a dataset makes one event. A dataset
-# that was published again has several, so these may be events of fewer datasets.
+# One query reads at most this many asset events, the newest ones. The number is much larger than `TREND`, because a
+# dataset that was published several times has several events.
 _EVENTS = 200
 
 
@@ -43,8 +43,8 @@ def past_datasets(session: Session, dag_id: str, dataset_type: str, dataset_id: 
     :param dataset_id: the dataset; it comes first. Without an event of it, all events of the DAG count as earlier.
     """
     table = AssetEvent
-    # Each dataset type of `KNOWN_TYPES` has an asset of its own. All other types share the asset whose URI ends with
-    # `*`.
+    # Events are searched in two assets: the asset of this type, and the asset `*`. The asset `*` has the events of all
+    # types that are not in `KNOWN_TYPES`, so the type in the event's `extra` is compared, too.
     assets = select(AssetModel.id).where(AssetModel.uri.in_([f"{ASSET_PREFIX}{dataset_type}", f"{ASSET_PREFIX}*"]))
     of_type = and_(
         table.source_dag_id == dag_id,

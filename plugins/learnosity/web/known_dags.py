@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.run_rows import PUBLISH_OPERATOR
 
-_KEPT = 20_000  # maximum number of entries of the cache `_publishes`
+_KEPT = 20_000  # maximum number of entries of the cache `_publishes`; a full cache is emptied
 _BATCH = 500  # maximum number of DAGs that one query searches
 _publishes: dict[str, bool] = {}
 
@@ -77,8 +77,8 @@ def _with_the_task(session: Session, keys: Sequence[Any]) -> Iterator[Any]:
     yield from session.scalars(
         select(table.id).where(table.id.in_(keys), as_type(table._data, Text).contains(PUBLISH_OPERATOR))
     )
-    # With the setting `[core] compress_serialized_dags`, the table contains the DAG in compressed form, which the
-    # database cannot search. So it is decompressed and searched here.
+    # With the setting `[core] compress_serialized_dags`, the table contains DAGs in compressed form. The database
+    # cannot search compressed texts, so these DAGs are decompressed and searched here.
     packed = select(table.id, table._data_compressed).where(table.id.in_(keys), table._data_compressed.is_not(None))
     for key, content in session.execute(packed):
         if PUBLISH_OPERATOR.encode() in zlib.decompress(content or b""):

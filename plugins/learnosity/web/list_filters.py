@@ -25,8 +25,8 @@ _KEYS: dict[str, Callable[[Listed], Any]] = {
     "size": lambda row: row.total_bytes,
     "dag": lambda row: (row.dag_id, row.run_id),
 }
-# Columns whose first click on the heading sorts the largest value first. All other columns begin with the smallest
-# value.
+# If a user clicks on the heading of one of these columns for the first time, the largest value comes first. In all
+# other columns, the smallest value comes first.
 _LARGEST_FIRST = ("at", "records", "files", "size")
 
 

@@ -83,20 +83,20 @@ def _datasets(
     session: Session, dag_ids: Collection[str], since: datetime | None, until: datetime | None
 ) -> Iterator[Listed]:
     run = (AssetEvent.source_dag_id, AssetEvent.source_run_id)
-    # If a user clears a task, it publishes again, and perhaps another dataset. So of all events of a task, only the
-    # last one is used.
+    # A user may clear a task of a run. Then the task publishes again, and perhaps another dataset than before. So only
+    # the last event of each task of a run is used.
     last = (
         select(func.max(AssetEvent.id))
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
         .group_by(*run, AssetEvent.source_task_id, AssetEvent.source_map_index)
     )
-    # Two tasks of a run may publish the same dataset. The list shows it once. If an event names no dataset id, the id
-    # of the event is used, so that each such event is listed.
+    # Two tasks of a run may publish the same dataset. The list shows this dataset once, by its id. If an event names no
+    # dataset id, the id of the event stands in for it, so such an event always has its own row.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
     # Two datasets of different types, or at different places, may have the same id. So type and place are compared,
-    # too. An event does not name the connection of the place: of two servers with the same bucket and prefix, the list
-    # shows one dataset.
+    # too. An event does not name the connection of the place. So if a run publishes a dataset to the same bucket and
+    # prefix on two servers, the list shows only one of the two.
     place = [AssetEvent.extra[name].as_string() for name in ("dataset_type", "manifest_uri")]
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset, *place)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))

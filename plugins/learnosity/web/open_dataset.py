@@ -145,14 +145,15 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
         store = await reading(with_connections_of, run.team, open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE, unlisted=True)
     except ElsewhereError:
-        raise  # a user may see this error: it only compares two URIs of the XCom, and says nothing about connections
+        # A user may see the message of this error: it has only two URIs of the XCom, and nothing about connections.
+        raise
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
         # All of these errors get the same reply. Otherwise, a user who can edit XComs could find out which connections
         # exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)
         raise HTTPException(503, UNREADABLE) from None
-    # An XCom can name a dataset that another DAG has landed: the run has used such a dataset, or a user has edited the
-    # XCom. Such a dataset is shown only to users who may read that other DAG.
+    # An XCom can name a dataset that another DAG has landed: this run found the dataset published already, or a user
+    # has edited the XCom. Such a dataset is shown only to users who may read the other DAG.
     landed_by = dataset.manifest.run.dag_id
     if landed_by != run.dag_id and (may_read is None or not await reading(may_read, landed_by)):
         raise OtherDagError(run, found)

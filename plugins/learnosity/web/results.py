@@ -26,7 +26,9 @@ ALL_ITEMS = ItemQuery()
 # What the page calls each kind of rows. Groups have "", because the request gives the name of their level, such as
 # "School".
 _LABELS = {Kind.GROUPS: "", Kind.USERS: "Users", Kind.ITEMS: "Questions"}
-_OWN = ("group", "user")  # names of tables with one row: that of the group or user itself whose file this is
+# A file about one group or user may have a table with one of these names. Its only row is about this group or user
+# itself, so the page does not count this table as a list of groups or users.
+_OWN = ("group", "user")
 
 
 class NoSuchGroupError(LookupError):
@@ -124,8 +126,8 @@ def _results(
     if document is None:
         return Results(None, "", False, entry, path, crumbs)
     chosen = chosen_table(document, dataset.layout.dataset_type, wanted.rows)
-    # The page needs `Results.document` only for messages about what is odd in the file. So it is kept without rows and
-    # text.
+    # The page uses `Results.document` only for messages about what is odd in the file. So the document is kept without
+    # its tables and its text.
     odd = replace(document, tables=(), text="")
     plain = Results(None, document.text, document.cut, entry, path, crumbs, document=odd)
     if chosen is None:

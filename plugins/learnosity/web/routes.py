@@ -25,7 +25,7 @@ PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
 # A number that the user types into a form. It is declared as a text, because a browser sends an empty field as an empty
-# text. The longest number that Python writes has 24 characters.
+# text. The longest text that Python writes for a float has 24 characters, so 30 are enough.
 Number = Annotated[str, Query(max_length=30)]
 
 # All routes of this router show data of a DAG, so each of them needs these rights.

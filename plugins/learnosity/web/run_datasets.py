@@ -25,8 +25,8 @@ from learnosity.web.run_rows import label as instance_label
 RETURNED_NOTHING = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
 UNREAD = "What this task returned was not read: the tasks of this run returned more than a page reads."
 FAILED = ("failed", "upstream_failed")
-# Airflow gives this state to an instance that the DAG does not have any more. For example, a task that was cleared is
-# then mapped over fewer entries.
+# Airflow gives this state to a task instance that the DAG does not have any more. For example, a task ran with five
+# mapped instances, a user cleared it, and then it had only three: the other two are `removed`.
 REMOVED = "removed"
 
 
@@ -152,8 +152,8 @@ def newest(datasets: Iterable[RunDataset]) -> tuple[Publication, ...]:
     by_place: dict[tuple[DatasetLayout, str], Publication] = {}
     for each in datasets:
         if (new := each.publication) is not None:
-            # Learnosity gives one id to two datasets of a job: one for each of the two group types. So datasets are
-            # told apart by their type and their place, and not only by their id.
+            # One job of Learnosity may make two datasets, one of each group type, and both have the same id. So an id
+            # is not enough: two publications are of one dataset if their type, id and place are the same.
             place = (new.layout, new.destination_uri.rstrip("/"))
             old = by_place.get(place)
             if old is None or _moment(new) >= _moment(old):

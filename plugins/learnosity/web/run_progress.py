@@ -15,8 +15,8 @@ from learnosity.web.run_datasets import FAILED, REMOVED, Step
 from learnosity.web.run_rows import Instance
 from learnosity.web.task_reports import TaskReports
 
-# Unix seconds (the year 2096). If the time of a job is later, the job is not shown: `datetime` may not know such a
-# year.
+# Unix seconds (the year 2096). A job report with a later time is wrong, so this job is not shown. Without this limit,
+# `datetime` would fail for a year after 9999.
 _LAST = 4e9
 _MAX_STATUS = 60  # maximum number of characters of a job status
 SHOWN = 20  # the page shows at most this many failed tasks, this many tasks in a further try, and this many jobs
@@ -224,15 +224,16 @@ def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | Non
     tasks = [each for each in instances if each.operator == LANDING and each.state != REMOVED]
     if not any(each.start_date for each in tasks):
         return None
-    # Landing tasks that have not begun are counted, too. Not counted is a task that has neither a map index nor a
-    # start: it may be a mapped task that Airflow has not expanded yet, so it is not known how many tasks it will be.
+    # A task without a map index and without a start is not counted. It may be a mapped task that Airflow has not
+    # expanded yet, so nobody knows how many landing tasks it will become. All other landing tasks are counted, even if
+    # they have not begun.
     shards = [each for each in tasks if each.map_index >= 0 or each.start_date]
     done = [each for each in shards if each.state == "success"]
     by_shard = [(each, reports.landings.get((each.task_id, each.map_index))) for each in shards]
     figures = [(each, landing) for each, landing in by_shard if landing]
     running = [landing for each, landing in figures if each.state == "running"]
-    # A landing task reports every few seconds how many files it has landed. If the task has succeeded, its last report
-    # may be too old: then all files of its shard have landed.
+    # A landing task reports every few seconds how many files it has landed (`files`). After the task has succeeded, its
+    # last report may be too old. But then all files of its shard have landed, so `total` is used.
     files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)
     total = _planned(instances, reports)
     if total is None:

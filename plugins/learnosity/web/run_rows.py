@@ -30,14 +30,19 @@ NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "Lea
 STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
 PUBLISH_STEP = STEPS[-1]
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
-# All that is used of what a publish task returned. Of a long value, only these are read.
+# The pages use only these keys of the value that a publish task returned. If a value is longer than `MAX_VALUE`, only
+# these keys are read from it.
 _USED = (*sorted(PUBLISHED_KEYS), "learnosity_conn_id", "file_count", "total_bytes")
-MAX_ROWS = 4_000  # maximum number of XComs that are read for the datasets of a run: two for each of 2,000 datasets
-# At most this many XComs are read that contain only a text and come from other operators than those of this package.
-# The text may be the address of an XCom in object storage, and then it costs a request.
+# Maximum number of XComs that are read for the datasets of a run. A dataset has two of them, from its create task and
+# from its publish task, so this is enough for 2,000 datasets.
+MAX_ROWS = 4_000
+# In addition, at most this many XComs are read that contain only a text, and that come from other operators than those
+# of this package. The text may be an address in object storage. Then a request is needed to get the value.
 MAX_TEXTS = 50
 MAX_VALUE = 20_000  # an XCom with more characters is not read whole
-MAX_USED = MAX_VALUE // len(_USED)  # the same for each text of a longer value: together, they are as long as a value
+# From an XCom with more than `MAX_VALUE` characters, only the values of the keys `_USED` are read, as texts. Each text
+# may have at most `MAX_USED` characters, so all of them together have at most `MAX_VALUE`.
+MAX_USED = MAX_VALUE // len(_USED)
 
 TOO_LONG = (
     f"What this task returned is longer than {MAX_VALUE:,} characters, and does not name its dataset in texts of at "
@@ -104,14 +109,16 @@ def returned_values(
     published = {each.task_id for each in instances if each.operator == PUBLISH_OPERATOR}
     created = {each.task_id for each in instances if each.operator == CREATE_OPERATOR}
     left_out = {each.task_id for each in instances if each.operator in NOT_READ}
-    # A DAG may have a task of its own in place of a create task, which names the dataset as well.
+    # A DAG may have a task of another operator in the place of the create task, under the same name `create_dataset`.
+    # The value that this task returns names the dataset, too, so it is read like that of a create task.
     created |= {several[0] for each in instances if len(several := siblings(each.task_id)) > 1} - published - left_out
     other = table.task_id.not_in(published | created | left_out)
     # A task that uses no operator of this package may also return a dataset: then its XCom is a JSON object with the
     # key `manifest_uri`.
     telling = and_(other, text.startswith("{"), text.contains('"manifest_uri"', autoescape=True))
     short = func.length(text) <= MAX_VALUE
-    # A long value has something else, too. For example, a long request is a part of what a create task returned.
+    # A value may be long because of keys that the pages do not use. For example, a create task also returns its whole
+    # request. Of a long value, only the keys `_USED` are read.
     long = and_(text.startswith("{"), ~short)
     used = [case((long, func.substr(table.value[name].as_string(), 1, MAX_USED + 1)), else_=None) for name in _USED]
     query = select(
@@ -119,16 +126,18 @@ def returned_values(
     )
     query = query.where(table.dag_id == dag_id, table.run_id == run_id, table.key == "return_value")
     making = and_(table.task_id.in_(created), or_(short, long))
-    # What is read last may be behind the limit: what is published comes before what is being made.
+    # At most `MAX_ROWS` values are read, so the last ones may be left out. Values of publish tasks come first, and
+    # values of create tasks last: these only tell the type and id of a dataset that is not published yet.
     place = case((table.task_id.in_(published), 0), (table.task_id.in_(created), 2), else_=1)
     first = query.where(or_(table.task_id.in_(published), making, telling))
     first = first.order_by(place, table.task_id, table.map_index)
     rows = session.execute(first.limit(MAX_ROWS + 1)).all()
     texts: Sequence[Any] = ()
-    # Airflow's own XCom backend keeps all XComs in the database. With another one, they may be in object storage.
+    # Airflow's own XCom backend keeps each value in the database. Another backend may keep values in object storage.
+    # Then the database has only a text, the address of the value, so texts are read here, too.
     if fetch is not BaseXCom.deserialize_value:
-        # One mapped task may have so many instances that no XCom of another task would be read. So the first instance
-        # of each task comes first, and then the second ones.
+        # At most `MAX_TEXTS` are read, and one mapped task may have more instances than that. So the first instance of
+        # each task comes first, then the second instance of each, and so on. Otherwise, other tasks might get no place.
         others = query.where(other, text.startswith('"'), short).order_by(table.map_index, table.task_id)
         texts = session.execute(others.limit(MAX_TEXTS + 1)).all()
     kept = [*rows[:MAX_ROWS], *texts[:MAX_TEXTS]]
@@ -164,7 +173,7 @@ def _shortened(used: Sequence[Any]) -> dict[str, Any] | None:
     if any(len(str(each)) > MAX_USED for each in used):
         return None
     found = {name: each for name, each in zip(_USED, used, strict=True) if each is not None}
-    # Some databases give each number as a text.
+    # The query reads each key as a text, so numbers are texts here, too. They become numbers again.
     return {
         name: int(each) if name in ("file_count", "total_bytes") and str(each).isdecimal() else each
         for name, each in found.items()

@@ -108,8 +108,8 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
 def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Mapping[str, Sequence[float]]:
     """How many seconds each task took in the newest runs of a DAG that published the types of these datasets."""
     kinds = sorted({each.dataset_type for each in datasets if each.dataset_type})
-    # Each dataset type of `KNOWN_TYPES` has an asset of its own. All other types share the asset whose URI ends with
-    # `*`.
+    # Events are searched in two kinds of assets. `own`: the asset of each of these types. `others`: the asset `*`. It
+    # has the events of all types that are not in `KNOWN_TYPES`, so the type in the event's `extra` is compared.
     others = and_(AssetModel.uri == f"{ASSET_PREFIX}*", AssetEvent.extra["dataset_type"].as_string().in_(kinds))
     own = AssetModel.uri.in_([f"{ASSET_PREFIX}{kind}" for kind in kinds])
     of_type = or_(own, others) if kinds else AssetModel.uri.startswith(ASSET_PREFIX)

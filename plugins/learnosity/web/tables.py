@@ -14,7 +14,7 @@ from learnosity.web.cells import cell_text, decimals, is_statistic
 from learnosity.web.plots import Box, Tick, box_of, scale_of
 
 PAGE_ROWS = 100
-MEAN_PLACES = 1  # if a column contains whole numbers, their mean has this many decimals
+MEAN_PLACES = 1  # below a column of whole numbers, the mean in the last row has this many decimals
 _USUAL = Thresholds()
 
 
@@ -147,7 +147,9 @@ def view(
         Column(name, field_label(name), _is_numeric(table.rows, name), order if name == sort else "none")
         for name in table.columns
     )
-    # The mean of users may have decimals where their values have none. Of groups, the last row is one like the others.
+    # These rows decide how many decimals a column has. Below users, the last row (`total`) has means. A mean may have
+    # decimals even if all values are whole, so this row does not count. Below groups, the last row has values like
+    # those of the other rows, so it counts.
     alike = [*shown, total] if total is not None and table.kind is not Kind.USERS else shown
     places = {name: decimals(name, (row.get(name) for row in alike)) for name in table.columns}
     items, plotted = table.kind is Kind.ITEMS and not plain, replace(table, columns=(*table.columns, *drawn))
@@ -185,7 +187,7 @@ def is_change(column: str) -> bool:
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     first = next((row[name] for row in rows if row.get(name) is not None), None)
     if first is None:
-        # A column may be empty on this page. Then its name says whether it is a column of numbers, so that it is
-        # aligned and sorted like the other columns of numbers.
+        # No row of the whole table has a value in this column. So its name decides whether it is a column of numbers.
+        # Columns of numbers are aligned to the right, and the first click on their heading sorts the largest first.
         return is_statistic(name)
     return is_number(first)

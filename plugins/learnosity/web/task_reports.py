@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from learnosity.job_report import JOB_KEY, JobState
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
 
-MAX_ROWS = 2_000  # maximum number of reports of a run that are read
-MAX_VALUE = 20_000  # a longer report is not read (in characters)
+MAX_ROWS = 2_000  # maximum number of rows that each of the two queries reads: one for reports, one for states of jobs
+MAX_VALUE = 20_000  # maximum number of characters of a report, and of a job's state; a longer one is not read
 
 _LARGEST = 2**63  # no task writes a number as large as this, so a report with such a number is not used
 

@@ -55,7 +55,7 @@ def _of_team(team: str, conn_id: str) -> Connection | None:
     """
     backends = ensure_secrets_backend_loaded()
     found = _first(backends, conn_id, team)
-    # A worker has no access to the database, so it does not ask this backend.
+    # A worker has no access to Airflow's database, so it never asks `MetastoreBackend`, which reads connections there.
     of_worker = (each for each in backends if not isinstance(each, MetastoreBackend))
     without = _first(of_worker, conn_id, None)
     if without is not None and (found is None or _parts(found) != _parts(without)):

@@ -233,14 +233,16 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
         table = chosen_table(document, dataset.layout.dataset_type)
         return Rows(root.path, table.name, above=table.keys[:-1]) if table and not table.lone else None
     name = root.path.rpartition("/")[2]
-    # Each group has a file. If all these files have the same name, each group also has a folder of its own. Then the
-    # number of folders in a file's path is the level of its rows.
+    # If the files of all groups have the same name, each group has a folder: `data.json`, `north/data.json`. Then the
+    # number of folders in a path tells the level of the rows. If the names differ, the code on the page shows no level.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
     below = f"/{name}" if same else name.removeprefix(stem_of(name))
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        return None  # such an object has its rows inside of it, in lists that the code does not know
+        # There is no table, or the table is one object and not a list of rows. The rows may be in lists inside of this
+        # object, but the code on the page cannot name these lists.
+        return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":
         return Rows(root.path, table.name, "users", below, 1 if same else None, above=above)
