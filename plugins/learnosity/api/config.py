@@ -30,14 +30,14 @@ from learnosity.results.declared import Declaration, parse_declaration
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
-# A consumer key has this form (docs/learnosity-api.md, "The security object"). If somebody names the connection of
-# another system by mistake, its login rarely has this form: it is refused, and not sent to Learnosity.
+# Form of a consumer key (docs/learnosity-api.md, "The security object"). A login of another form is refused and never
+# sent: somebody may have named the connection of another system by mistake.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
 # The secrets in Learnosity's examples have 40 characters. The allowed lengths are not documented, so 20 to 128
 # characters are accepted.
 _SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
-# Types of a connection to Learnosity. `https` is one of them, because Airflow gives this type to a connection that is
-# written as a URI beginning with `https://`.
+# Airflow connections of these types are accepted. `https` is accepted, because Airflow gives this type to a connection
+# that is written as a URI beginning with `https://`.
 CONN_TYPES = ("learnosity", "http", "https")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -68,7 +68,7 @@ class ApiConfig:
     :param version: pinned API version, the first path segment of every call.
     :param organisation_id: item bank to use; None = the primary item bank of the consumer.
     :param reports_url: address from which the browser loads the Reports API.
-    :param timeout: time limit of one whole call, in seconds; default 60.
+    :param timeout: time limit of one attempt of a call, in seconds; default 60.
     :param proxy: URL of an outgoing proxy; default none.
     :param verify: whether TLS certificates are checked, or a PEM file of authorities to trust as well; default True.
     :param trust_env: whether proxies and certificate authorities of the environment count; default True.
@@ -217,9 +217,9 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
-    # A task continues a dataset only in the same Learnosity account. It knows the account by this URL and the consumer
-    # key (`ApiConfig.account`). A default port is left out, so that adding it to the connection does not change the
-    # URL.
+    # The default port is left out of this URL, which identifies the Learnosity account (`ApiConfig.account`). If a
+    # person adds the default port to the connection, the URL stays the same. Otherwise the account would look like
+    # another one, and a task could not continue its dataset.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

@@ -32,8 +32,8 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
-# HTTP statuses after which the same call may succeed later, beside 429 and 5xx. Load balancers send them. Some add JSON
-# that looks like a refusal by the API, so for these statuses the body does not decide.
+# HTTP statuses of load balancers, after which the same call may succeed later. Some load balancers add JSON that looks
+# like a refusal by the API, so this JSON counts only if it has an error code. 429 and 5xx are checked apart.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a timestamp that the API refuses. Every attempt is signed with the current time, so one more attempt
 # may succeed.
@@ -42,16 +42,15 @@ _CLOCK_CODES = frozenset({41004, 41007})
 # is too old. With this connection, no call can succeed.
 _CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
-# Error codes of a `get` that may mean that the API does not have the dataset, or not all of it. It is not documented
-# which one it sends.
+# Error codes of a `get` that may mean that the API lacks the dataset, or a part of it. Which one it sends is unknown.
 _ABSENT_CODES = frozenset({20004, 20011, 20012, 50000})
-# Error codes of calls that the API has checked and refused, so these calls had no effect. The thousands of a code say
-# what it is about: 2 = parameters, 4 = access, rate and version. With another code, such as 10000 for an internal
+# Error codes of calls that the API has checked and refused, so these calls had no effect. The first digit of a code
+# says what it is about: 2 = parameters, 4 = access, rate and version. With another code, such as 10000 for an internal
 # error or a code that is not known, a call may have had an effect, whatever the HTTP status is.
 _REFUSAL_CODES = frozenset({*range(20000, 30000), 30001, 30003, *range(40000, 50000), 50000})
-# HTTP statuses that mean, without an error code, that a server or proxy has not passed the call on. 403 is left out,
-# because some proxies send it when they block the reply to a call that had an effect. 302 and 303 are left out,
-# because some servers send them after they have done what was asked.
+# If a reply has no error code, these HTTP statuses mean that a server or proxy has not passed the call on, so the call
+# had no effect. 403 is left out, because some proxies send it when they block the reply to a call that had an effect.
+# 302 and 303 are left out, because some servers send them after they have done what was asked.
 _NOT_PASSED_ON = frozenset({301, 307, 308, 400, 401, 404, 405, 407, 410, 411, 413, 414, 415, 421, 431})
 _HINTS = {
     20012: "Check the host and the `version` of the connection.",
@@ -72,10 +71,14 @@ _HINTS = {
     50000: "Not all input files were there when the job was started.",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
-# Keys about the call itself. Where one of them is there twice, no file is lost.
+# If an object of a listing has a key twice, only the last value is kept, and a lost value may be a file. So such a
+# listing is refused if the two values differ. These keys are excepted if both values are texts or short numbers: they
+# describe the call, and name no file.
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
-_OF_ADDRESSES = (b"//", b"\\/", b"\\u002", b"%2")  # each address has one of these, as JSON may write it
-SMALL_BODY = 1024 * 1024  # bytes of a reply that is read at once, on the event loop
+# Each address in a JSON text has one of these: `//`, or a `/` that is escaped. A reply longer than `SMALL_BODY` with
+# none of these lists no files, so it is not searched for keys that an object has twice.
+_OF_ADDRESSES = (b"//", b"\\/", b"\\u002", b"%2")
+SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
 
 
@@ -153,12 +156,13 @@ def _has_key_twice(body: bytes) -> bool:
 
     def read(pairs: list[tuple[str, Any]]) -> tuple[int]:
         if len(pairs) != len(dict(pairs)):
-            seen: dict[str, str] = {}
+            seen: dict[str, tuple[str, bool]] = {}
             for key, value in pairs:
-                text = repr(value)
-                if seen.setdefault(key, text) != text and not (key in _OF_THE_CALL and isinstance(value, str | float)):
+                text, is_excepted = repr(value), key in _OF_THE_CALL and isinstance(value, str | float)
+                first, was_excepted = seen.setdefault(key, (text, is_excepted))
+                if text != first and not (is_excepted and was_excepted):
                     raise _KeyTwiceError
-        # Stands for the object, is equal for equal ones, and is smaller.
+        # This hash takes the place of the object. It is smaller, and two equal objects have the same hash.
         return (hash(repr(sorted(pairs, key=itemgetter(0)))),)
 
     if len(body) > SMALL_BODY and not any(mark in body for mark in _OF_ADDRESSES):
@@ -168,7 +172,7 @@ def _has_key_twice(body: bytes) -> bool:
     except _KeyTwiceError:
         return True
     except RecursionError:
-        return False  # the JSON is nested too deeply, and is refused by the code that uses the reply
+        return False  # nested too deeply to be searched; the code that reads the listing refuses such JSON
     return False
 
 

@@ -24,7 +24,7 @@ BINS = 20  # number of bars in the histogram of p-values
 
 
 class Flag(StrEnum):
-    """What stands out about a question. The first ones are the most urgent."""
+    """What stands out about a question."""
 
     KEY = "key"
     """Strong users do worse than weak users: the key may be wrong."""
@@ -82,7 +82,7 @@ def flags(row: Mapping[str, Any], at: Thresholds) -> tuple[Flag, ...]:
     p, index = row.get(P_VALUE), row.get(DISCRIMINATION)
     of_p = _of_p_value(p, at) if is_number(p) else None
     of_index = _of_discrimination(index, at) if is_number(index) else None
-    # An impossible p-value comes first, and otherwise the flag of the discrimination.
+    # If the p-value is impossible, its flag comes first. Otherwise the flag of the discrimination comes first.
     found = (of_p, of_index) if of_p is Flag.ODD else (of_index, of_p)
     return tuple(flag for flag in dict.fromkeys(found) if flag)
 

@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from learnosity.web.known_dags import newest_versions
 
 PARAM = "dataset_type"
-MAX_DAGS = 50  # for one view of the list of datasets, at most this many DAGs are read
-_KEPT = 5_000  # maximum number of entries of the cache `_defaults`
+# One view of the list of datasets reads at most this many serialized DAGs. The default types of further DAGs are read
+# by the next views.
+MAX_DAGS = 50
+_KEPT = 5_000  # maximum number of entries of the cache `_defaults`; a full cache keeps only what the view needs
 _defaults: dict[str, str] = {}
 
 
@@ -26,7 +28,9 @@ def default_types(session: Session, dag_ids: Collection[str]) -> Mapping[str, st
     unknown = {key: digest for digest, key in versions.values() if digest not in _defaults}
     wanted = list(unknown)[:MAX_DAGS]
     if len(_defaults) + len(wanted) > _KEPT:
+        kept = {digest: _defaults[digest] for digest, _ in versions.values() if digest in _defaults}
         _defaults.clear()
+        _defaults.update(kept)
     if wanted:
         for row in session.scalars(select(SerializedDagModel).where(SerializedDagModel.id.in_(wanted))):
             _defaults[unknown[row.id]] = default_type(row.data)

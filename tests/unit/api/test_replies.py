@@ -400,6 +400,17 @@ def test_a_key_about_the_call_may_be_there_twice(key: str) -> None:
         assert isinstance(parse_reply(200, body, names_files=True), Reply)
 
 
+@pytest.mark.parametrize("key", ["timestamp", "records", "request_uuid", "message", "code"])
+@pytest.mark.parametrize("plain", ["5", '"a"'])
+@pytest.mark.parametrize("files", ['[{"url": "https://h/1"}]', '{"url": "https://h/1"}', '["https://h/1"]'])
+def test_a_text_or_number_in_place_of_files_does_not_lose_them(key: str, plain: str, files: str) -> None:
+    for values in ((files, plain), (plain, files), (files, plain, plain), (plain, plain, files)):
+        pairs = ", ".join(f'"{key}": {value}' for value in values)
+        body = f'{{"meta": {{"status": true}}, "data": {{{pairs}}}}}'.encode()
+        with pytest.raises(UnexpectedReplyError, match="the same key twice"):
+            parse_reply(200, body, names_files=True)
+
+
 @pytest.mark.parametrize("address", ["https://h/1", "https:\\/\\/h\\/1", "https:\\u002f\\u002fh", "https%3A%2F%2fh"])
 def test_a_large_reply_is_checked_for_keys_twice_if_it_has_addresses(address: str) -> None:
     rows = ",".join(['{"user_id": "u", "score": 1}'] * 50_000)
