@@ -25,7 +25,6 @@ from learnosity.results.known_keys import (
     INPUT_KEYS,
     LINK_BOXES,
     LISTING_KEYS,
-    MAX_PLAIN_TEXT,
     NAME_KEYS,
     OBJECT_KEYS,
     PATH_KEYS,
@@ -43,9 +42,10 @@ _OF_THE_INPUT = INPUT_KEYS | words(
     "inputfile inputfilename source sources sourcefile sourcefiles sourcename sourcefilename original originalfile "
     "originalname originalfilename uploadfile uploadedfile uploadname uploadfilename"
 )
-# Values under these keys are not read in this module. The module `entry` reads the values under `CONTENT_KEYS`. The
-# other values repeat the request, or name input files.
-_NOT_READ = CONTENT_KEYS | ECHO_KEYS | _OF_THE_INPUT
+# Values under these keys repeat the request, or name input files. They are not read.
+_NOT_READ = ECHO_KEYS | _OF_THE_INPUT
+# Keys of an entry whose value is a number about its file. If the value is a text, it may be content.
+_NUMBERS = words("count rows records lines")
 # Keys of files, folders, groups or rows. If an object with the address of a file has a list or an object under such a
 # key, the list or object may be more of the dataset. So the reply is refused. Exception: in a list of files, an entry
 # may have numbers there, as in `"rows": [1, 200]`.
@@ -92,7 +92,7 @@ def read_beside(
         if is_input_count(each, value, record) or (is_archive and plain_key(each) == "filecount"):
             continue  # this number counts input files, or the files in an archive, but not the result files
         is_plain = not isinstance(value, dict | list)
-        reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
+        reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS, is_own=True)
     found.signals.compare_children(counts)
     found.signals.compare_counts(counts, {1})
 
@@ -107,13 +107,15 @@ class _Reader:
     def __init__(self, found: Findings, record: Mapping[str, Any], names: Sequence[str], listed: bool) -> None:
         self._found, self._record, self._names, self._listed = found, record, names, listed
 
-    def read(self, key: str, value: Any, *, is_known: bool = False) -> None:
+    def read(self, key: str, value: Any, *, is_known: bool = False, is_own: bool = False) -> None:
         """Read one value, and all values in it.
 
         :param is_known: whether the value describes the file, such as its name. A signal may have such a key, too.
+        :param is_own: whether the key is one of the entry, and not of an object in it. The module `entry` has read the
+            content of the entry.
         """
         word = plain_key(key)
-        if word in _NOT_READ or groups.is_levels(key, value):
+        if word in _NOT_READ or groups.is_levels(key, value) or (is_own and word in CONTENT_KEYS):
             return
         if word == "grouppath":
             if not self._listed and value is not None:
@@ -124,7 +126,7 @@ class _Reader:
         elif not (self._note_of_entry if self._listed else self._note)(key, value):
             if isinstance(value, dict | list):
                 self._read_inside(key, value)
-            elif isinstance(value, str) and not is_known:
+            elif isinstance(value, str) and (not is_known or word in _NUMBERS):
                 self._read_text(word, value)
 
     def _note_of_entry(self, key: str, value: Any) -> bool:
@@ -175,7 +177,7 @@ class _Reader:
         if looks_like_a_file(text):
             if text.rpartition("/")[2] not in self._own_names():
                 self._found.names.add(text)
-        elif len(text) > MAX_PLAIN_TEXT or "\n" in text:
+        elif content.may_be_content(text):
             self._found.leftovers.append("it contains a long text, which may be content")
         elif word in FORMAT_KEYS and any(content.is_content(f"x.{each}", text) for each in ("csv", "json")):
             self._found.problems.append(_MORE)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from learnosity.results.addresses import holds_address, holds_only_plain_links, leads_into, name_in_address
-from learnosity.results.known_keys import URL_KEYS, looks_like_a_file, plain_key
+from learnosity.results.known_keys import MAX_PLAIN_TEXT, URL_KEYS, looks_like_a_file, plain_key
 from learnosity.results.signal_keys import Thing
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
@@ -115,6 +115,18 @@ def is_content(name: str, value: Any) -> bool:
     return isinstance(value, dict | list) and next(rows_in(value), None) is not None
 
 
+def may_be_content(value: Any) -> bool:
+    """Whether a value under a key that is not one of content is a text, and more than a remark or a name.
+
+    It is long, has several lines, or is JSON with a measure.
+    """
+    if not isinstance(value, str):
+        return False
+    if len(value) > MAX_PLAIN_TEXT or "\n" in value or "\r" in value:
+        return True
+    return "{" in value and any(map(has_measure, _rows_in_text(value)))
+
+
 def row_counts(value: Any) -> set[int]:
     """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines."""
     if isinstance(value, str):
@@ -165,3 +177,10 @@ def _is_json_of_rows(text: str) -> bool:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return bool(values) and all(next(rows_in(value), None) is not None for value in values)
+
+
+def _rows_in_text(text: str) -> list[Mapping[str, Any]]:
+    try:
+        return list(rows_in(msgspec.json.decode(text)))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return []

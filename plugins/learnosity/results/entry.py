@@ -18,7 +18,14 @@ from learnosity.results.addresses import (
     leads_into,
     name_in_address,
 )
-from learnosity.results.content import encoded, is_content, numbers_of_rows, plain_links_of_rows, row_counts
+from learnosity.results.content import (
+    encoded,
+    is_content,
+    may_be_content,
+    numbers_of_rows,
+    plain_links_of_rows,
+    row_counts,
+)
 from learnosity.results.findings import Findings, FoundFile, join
 from learnosity.results.known_keys import (
     ABOUT_A_FILE,
@@ -27,7 +34,6 @@ from learnosity.results.known_keys import (
     FILE_LISTS,
     FOLDER_KEYS,
     LINK_WORDS,
-    MAX_PLAIN_TEXT,
     NAME_KEYS,
     OBJECT_KEYS,
     PATH_KEYS,
@@ -257,7 +263,7 @@ def _read_beside_content(word: str, value: Any, found: Findings) -> None:
     elif isinstance(value, str) and not holds_address(value):
         if looks_like_a_file(value):
             found.names.add(value)
-        elif len(value) > MAX_PLAIN_TEXT or "\n" in value:
+        elif may_be_content(value):
             found.leftovers.append("it contains a long text, which may be content")
 
 

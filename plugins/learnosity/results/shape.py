@@ -33,7 +33,6 @@ from learnosity.results.known_keys import (
     INPUT_KEYS,
     LINK_BOXES,
     LISTING_KEYS,
-    MAX_PLAIN_TEXT,
     STRUCTURE_KEYS,
     looks_like_a_file,
     plain_key,
@@ -223,7 +222,7 @@ class _Reader:
         """Note a text that may be content, or the name of a file that the reply does not list."""
         if _is_file_name(text) and word not in FOLDER_KEYS:
             self._found.names.add(text)
-        elif len(text) > MAX_PLAIN_TEXT or "\n" in text:
+        elif content.may_be_content(text):
             self._found.leftovers.append("it contains a long text, which may be content")
 
     def _read_inner_object(self, key: str, value: Mapping[str, Any], place: Place) -> bool:

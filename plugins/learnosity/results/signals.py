@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.results.content import ROW_FIELDS
+from learnosity.results.content import ROW_FIELDS, may_be_content
 from learnosity.results.known_keys import plain_key
 from learnosity.results.signal_keys import (
     NOT_OF_PAGES,
@@ -247,7 +247,7 @@ def _limit(signals: Signals, key: str, value: Any) -> bool:
 
 def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
-    if number is None and is_only_a_number(plain_key(key)):
+    if number is None and (is_only_a_number(plain_key(key)) or may_be_content(value)):
         return False
     if signals.ignores_counts:
         return True

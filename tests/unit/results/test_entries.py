@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.results.known_keys import FORMAT_KEYS, LISTING_KEYS, TREE_KEYS
+from learnosity.results.known_keys import CONTENT_KEYS, COUNTED_KEYS, FORMAT_KEYS, LISTING_KEYS, TREE_KEYS
 from learnosity.results.reading import Failed, Files, NotReady, NotUnderstood, Reading
 from learnosity.results.signal_keys import _VOCABULARY, Kind
 from tests.unit.results.replies import ID, OTHER, ROW, A, B, at, cases, entry, names, read, urls, why
@@ -95,6 +95,37 @@ def listed(data: dict[str, Any]) -> list[Any]:
 
 def is_refused(reading: Reading) -> bool:
     return isinstance(reading, NotUnderstood | NotReady | Failed)
+
+
+# Content, each in a form in which it may stand under any key.
+CONTENT: dict[str, Any] = {
+    "rows": [ROW, ROW],
+    "a row": ROW,
+    "rows by a key": {"i1": ROW, "i2": ROW},
+    "a table": "item_reference,p_value\ni1,0.4\n",
+    "a table with the line ends of old systems": "item_reference,p_value\ri1,0.4\r",
+    "a text of JSON": '[{"item_reference":"i1","p_value":0.4}]',
+}
+COUNTS = [key for key, kind in KEYS if kind == "count"]
+KEYS_OF_CONTENT = sorted({*CONTENT_KEYS, *COUNTED_KEYS, *FORMAT_KEYS, *LISTING_KEYS, *COUNTS, "preview", "row_count"})
+
+
+@pytest.mark.parametrize("key", KEYS_OF_CONTENT)
+@cases("value", CONTENT)
+def test_content_is_not_passed_over_at_any_place_beside_a_file(key: str, value: Any) -> None:
+    for box in ({key: value}, {"info": {key: value}}, {"info": [{key: value}]}, {"x": {"y": {key: value}}}):
+        for data in (
+            *lone({"dataset_id": ID, "url": at("a.json"), **box}),
+            *listed(A | box),
+            {"result_files": [A], **box},
+        ):
+            assert is_refused(read(data)), data
+
+
+@pytest.mark.parametrize("key", [each for each in KEYS_OF_CONTENT if each not in COUNTS])
+def test_a_short_text_further_down_may_describe_the_file(key: str) -> None:
+    for data in (*lone(A | {"info": {key: "weekly"}}), *listed(A | {"info": {key: "weekly"}})):
+        assert at("a.json") in urls(read(data)), data
 
 
 class TestObjectsThatAreNoEntries:
