@@ -62,6 +62,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     from airflow.models.dagrun import DagRun, DagRunNote
     from airflow.utils.session import create_session
     from sqlalchemy import select
+    from sqlalchemy.exc import IntegrityError
 
     with create_session(scoped=False) as session:
         run = session.scalar(
@@ -71,7 +72,13 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
             # If a run publishes two datasets at the same time, both change the same note. This lock is on the note, if
             # there is one already: the second waits for the first, so that it sees and keeps the part of the first.
             session.scalar(select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update())
-            _write(run, [text, *(part for part in _published(run) if not part.startswith(same))])
+            try:
+                with session.begin_nested():
+                    _write(run, text, same)
+            except IntegrityError:
+                # There was no note to lock, and the other dataset's part has become the first one meanwhile.
+                session.refresh(run, ["dag_run_note"])
+                _write(run, text, same)
 
 
 @hookimpl
@@ -106,7 +113,7 @@ def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
     if not texts and msg == "timed_out" and _is_ours(session, dag_run):
         texts = [f"failed: {TIMED_OUT}"]
     if texts:
-        _write(dag_run, [BLANK_LINES.sub("\n", " · ".join(texts)), *_published(dag_run)])
+        _write(dag_run, BLANK_LINES.sub("\n", " · ".join(texts)))
 
 
 def _is_ours(session: Session, run: DagRun) -> bool:
@@ -141,9 +148,14 @@ def _joined(parts: Sequence[str], *, more: bool) -> str:
     return text + BETWEEN + MORE
 
 
-def _write(run: DagRun, parts: Sequence[str]) -> None:
+def _write(run: DagRun, part: str, same: str | None = None) -> None:
+    """Put a part into the note, before the parts about datasets.
+
+    :param same: how an older part about the same dataset begins. It is replaced.
+    """
     written = run.dag_run_note
-    text = _joined(parts, more=written is not None and (written.content or "").endswith(BETWEEN + MORE))
+    others = [each for each in _published(run) if same is None or not each.startswith(same)]
+    text = _joined([part, *others], more=written is not None and (written.content or "").endswith(BETWEEN + MORE))
     if written is None:
         run.note = (text, AUTHOR)
     elif written.user_id == AUTHOR:

@@ -20,15 +20,15 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.types import DagRunType
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, event, insert
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.pool import StaticPool
 
 from learnosity.advice import TIMED_OUT
 from learnosity.run_note_listener import (
     MAX_NOTE_CHARS,
     MORE,
-    _published,
     _write,
     note_text,
     on_asset_event_emitted,
@@ -66,10 +66,10 @@ class Runs:
 
     def __init__(self) -> None:
         # In memory, with one connection: each table that is made on a disk waits for the disk.
-        engine = create_engine("sqlite://", poolclass=StaticPool)
+        self.engine = create_engine("sqlite://", poolclass=StaticPool)
         airflow.models.import_all_models()
-        Base.metadata.create_all(engine)
-        self.session = sessionmaker(engine)
+        Base.metadata.create_all(self.engine)
+        self.session = sessionmaker(self.engine)
         with self.session.begin() as session:
             session.add(DagRun(dag_id="dag", run_id="run", run_type=DagRunType.MANUAL))
 
@@ -142,6 +142,26 @@ def test_a_run_of_several_datasets_has_a_part_for_each_and_no_gap_is_lost(
         assert database.note == "\n\n".join(expected[1:])
 
 
+def test_of_two_datasets_that_write_the_first_note_at_the_same_time_both_are_in_it(database: Runs) -> None:
+    other = note_text(of(1))
+
+    def find_no_note(run: DagRun, _: Any) -> None:
+        set_committed_value(run, "dag_run_note", None)
+
+    def write_meanwhile(connection: Any, _: Any) -> None:
+        row = {"dag_run_id": 1, "content": other, "user_id": "learnosity-plugin"}
+        connection.execute(insert(DagRunNote.__table__).values(row))
+
+    event.listen(DagRun, "load", find_no_note)
+    event.listen(database.engine, "savepoint", write_meanwhile)
+    try:
+        emit(extra=of(0))
+    finally:
+        event.remove(DagRun, "load", find_no_note)
+        event.remove(database.engine, "savepoint", write_meanwhile)
+    assert database.note == f"{note_text(of(0))}\n\n{other}"
+
+
 @pytest.mark.parametrize("gap", [0, 20, 39])
 def test_of_many_datasets_those_with_gaps_stand_in_the_note_and_the_note_fits(database: Runs, gap: int) -> None:
     for number in range(40):
@@ -168,7 +188,7 @@ def test_a_dataset_that_found_no_room_is_never_forgotten(database: Runs) -> None
             emit(extra=of(number, *["Nothing matched."] * gaps) | {"manifest_uri": f"s3://b/{'x' * length}"})
         if failed:
             with database.session.begin() as session:
-                _write(run := session.query(DagRun).one(), ["failed in land: no.", *_published(run)])
+                _write(session.query(DagRun).one(), "failed in land: no.")
         note = database.note or ""
         assert len(note) <= MAX_NOTE_CHARS
         if not note.endswith(MORE):
