@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from airflow.sdk.exceptions import (
-    AirflowException,
+    AirflowNotFoundException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+    XComNotFound,
 )
 
 from learnosity.advice import what_to_do
@@ -35,7 +38,9 @@ MAX_MESSAGE = 4_000  # maximum number of characters of a message
 EVERY_SECONDS = 5.0  # seconds between two reports of progress
 # Errors whose messages the page shows. This package or Airflow wrote these messages, so they contain no data. The
 # message of any other error may contain data, and is not shown.
-_QUOTED = (LearnosityError, AirflowSensorTimeout, AirflowTaskTimeout)
+_QUOTED = (LearnosityError, AirflowNotFoundException, AirflowSensorTimeout, AirflowTaskTimeout, XComNotFound)
+# Exceptions by which a task tells Airflow what to do next. They are no failures.
+_NO_FAILURES = (AirflowSkipException, AirflowRescheduleException, DagRunTriggerException, DownstreamTasksSkipped)
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -103,11 +108,9 @@ def report_failures(context: Context) -> Iterator[None]:
     """Log the error of a task in one plain line, before Airflow logs its traceback, and keep it for the pages."""
     try:
         yield
-    except (AirflowSkipException, AirflowRescheduleException):
+    except _NO_FAILURES:
         raise
     except (Exception, AirflowTaskTimeout) as error:  # Airflow's time-out is a BaseException, and no Exception
-        if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
-            raise  # not reported: an exception of Airflow need not be a failure, such as DownstreamTasksSkipped
         ti = context.get("ti")
         attempt = _whole(getattr(ti, "try_number", 1))
         told = failure_of(error, str(getattr(ti, "task_id", "the task")), attempt, _connection(context))

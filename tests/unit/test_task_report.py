@@ -12,11 +12,18 @@ from typing import Any, cast
 import pytest
 from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTerminated,
     AirflowTaskTimeout,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
     TaskDeferred,
+    XComNotFound,
 )
 
 from learnosity.errors import (
@@ -92,6 +99,8 @@ def told(error: BaseException, attempt: int = 1) -> dict[str, Any] | None:
         (TransientApiError("503"), "clear wait_for_job: it goes on where it ended"),
         (LearnosityError("other."), "clear wait_for_job"),
         (AirflowSensorTimeout("too late"), "clear wait_for_job"),
+        (AirflowNotFoundException("The conn_id `lake` isn't defined"), "clear wait_for_job"),
+        (XComNotFound("dag", "a", "key"), "clear wait_for_job"),
         (AirflowTaskTimeout("land_files did not end within its execution_timeout of 1:00."), "clear wait_for_job"),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, BaseException) else "",
@@ -103,6 +112,23 @@ def test_every_kind_of_error_is_told_with_advice_that_can_be_followed(error: Bas
     assert advice in found["advice"]
     assert found["attempt"] == 3
     assert "run config, then clear" not in found["advice"]
+
+
+@pytest.mark.parametrize(
+    "error", [AirflowFailException("u1 is wrong"), AirflowException("u1"), KeyError("u1")], ids=str
+)
+def test_an_error_whose_message_may_quote_data_is_told_by_its_type(error: Exception) -> None:
+    found = told(error)
+    assert found is not None
+    assert found["message"] == f"{type(error).__name__}. The log of the task says more."
+    assert "u1" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "kind", [AirflowSkipException, AirflowRescheduleException, DagRunTriggerException, DownstreamTasksSkipped]
+)
+def test_what_a_task_raises_to_tell_airflow_what_to_do_is_no_failure(kind: type[Exception]) -> None:
+    assert told(kind.__new__(kind)) is None
 
 
 @pytest.mark.parametrize("text", ["Timeout, PID: 4711", ""])
