@@ -99,7 +99,7 @@ test-clouds: .clouds/node_modules/azurite ## every kind of store on a real serve
 	touch $@
 
 test-postgres: venv chromium ## what needs PostgreSQL: publications at the same moment, the start of compose, FAB's roles, the sample from a warehouse
-	$(PYTHON) -m pytest tests/integration/test_assets.py tests/integration/test_warehouse.py tests/integration/test_compose_init.py tests/browser/test_roles.py $(ARGS)
+	$(PYTHON) -m pytest tests/integration/test_assets.py tests/integration/test_run_notes.py tests/integration/test_warehouse.py tests/integration/test_compose_init.py tests/browser/test_roles.py $(ARGS)
 
 test-several: venv chromium ## DAGs that use datasets, and runs that make several, in a browser
 	$(PYTHON) -m pytest tests/browser/test_dags.py tests/browser/test_several_datasets.py $(ARGS)

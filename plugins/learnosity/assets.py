@@ -23,8 +23,8 @@ def dataset_asset(dataset_type: str) -> Asset:
 
 
 KNOWN_DATASETS = [dataset_asset(name) for name in KNOWN_TYPES]
-# This asset gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can be called `*`, so
-# this URI belongs to no type.
+# This asset gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can be called `*`, so no
+# asset of a single type has the same URI.
 OTHER_DATASETS = Asset(name=OTHER_DATASETS_NAME, uri=f"{ASSET_PREFIX}*")
 # A DAG with this as its schedule runs after a dataset of any type has been published.
 ANY_DATASET = AssetAny(*KNOWN_DATASETS, OTHER_DATASETS)
@@ -52,7 +52,8 @@ def fixed_type(request: object, run_config: Collection[str] | None = None) -> st
     try:
         return DatasetLayout(named.strip(), "any").dataset_type
     except RequestError:
-        # `named` is a Jinja template, which is rendered when a run starts, or it is no valid type: then the run fails.
+        # Either `named` is a Jinja template, so the type is known only when a task of a run renders it. Or `named` is
+        # no valid type, and every run fails.
         return None
 
 
@@ -63,9 +64,9 @@ def declared_ports(declared_type: str | None) -> dict[str, list[Asset]]:
     """
     if declared_type:
         return {"outlets": published_assets(declared_type)}
-    # Airflow drops an event of an asset that no task declares, so the assets of the known types are declared here. They
-    # are inlets and not outlets, because a user can materialize an asset in Airflow's UI only if exactly one DAG has it
-    # as an outlet.
+    # Runs may publish datasets of any type. Airflow drops an event of an asset that no task declares, so the assets of
+    # all known types are declared here. They are inlets and not outlets, because a user can materialize an asset in
+    # Airflow's UI only if exactly one DAG has it as an outlet.
     return {"outlets": [OTHER_DATASETS], "inlets": [*KNOWN_DATASETS]}
 
 

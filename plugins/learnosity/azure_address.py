@@ -23,8 +23,8 @@ BLOB_HOST = "blob.core.windows.net"
 # account's name has no hyphen, so `-secondary` is no part of it. Group 2: the domain of the cloud, here
 # `core.windows.net`.
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
-# One cloud of Azure has two domains. The key is the domain of accounts with a DNS zone of their own, the value that of
-# other accounts. The key is replaced by the value before two addresses are compared.
+# Azure's public cloud has two domains. The key is the domain of accounts with a DNS zone of their own. The value is the
+# domain of all other accounts. The key is replaced by the value, so that two addresses of one account compare as equal.
 _CLOUDS = {"storage.azure.net": "core.windows.net"}
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 

@@ -49,8 +49,9 @@ _REFUSED = (
     *("require_encryption", "key_encryption_key", "key_resolver_function", "encryption_version", "credential"),
     *("workload_identity_client_id", "connection_cert", "transport"),
 )
-# For a URI without an Airflow connection, Airflow uses adlfs, which reads environment variables. These are their names
-# without the prefix AZURE_STORAGE_. The same variables are read here, so that such a URI has the same credentials.
+# For a URI without an Airflow connection, Airflow uses the library adlfs, which reads environment variables. These are
+# their names without the prefix AZURE_STORAGE_. The same variables are read here, so that such a URI has the same
+# credentials as in Airflow.
 _OF_ADLFS = (
     *("account_name", "account_key", "connection_string", "sas_token", "client_id", "client_secret", "tenant_id"),
     "anon",
@@ -102,7 +103,8 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
         use_fabric_endpoint=False,
         disable_tagging=False,
         skip_signature=account.provider is None,
-        # Without a credential provider, obstore would use credentials from the environment.
+        # Without a credential provider, obstore would use credentials from the environment. So if the account has no
+        # provider, obstore gets a provider that returns an empty token.
         credential_provider=account.provider or fixed({"token": "", "expires_at": None}),
         client_options=client,
         retry_config=RETRY,
@@ -139,7 +141,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         return hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
 
     # If the host of the URL has no dot, as in http://azurite:10000/account, WasbHook uses an address in Azure's public
-    # cloud instead. So account name and endpoint are taken from the URL.
+    # cloud instead. So account name and endpoint are not taken from its client then, but from the URL (`is_own`).
     is_own = bool(url) and "." not in urlsplit(url).netloc
     try:
         try:

@@ -23,7 +23,7 @@ from learnosity.errors import ConnectionConfigError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# Environment variables of the AWS tools, `requests` and curl. Each may name a PEM file of more authorities to trust.
+# Environment variables of AWS, Python's `requests` and curl. Each may name a PEM file of more authorities to trust.
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # Environment variable that names the PEM file of the authorities that this machine trusts. OpenSSL and the TLS library
 # of obstore load this file themselves, so `certificates` checks the file, but does not return its content.
@@ -95,7 +95,7 @@ class Egress:
             _read(store, f"The environment variable {SYSTEM_STORE}")
         if isinstance(self.verify, str):
             return _read(self.verify, "Extra `verify` of the connection")
-        # Often all variables name one file, and loading takes 40 ms. The key is the path, so each file is loaded once.
+        # Often all of these variables name one file. The key is the path, so each file is loaded once (40 ms).
         named = {path: name for name in reversed(BUNDLES) if self.trust_env and (path := os.environ.get(name))}
         # The file of `SSL_CERT_FILE` is left out, because the TLS libraries load this file themselves.
         if store and Path(store).is_file():

@@ -12,7 +12,7 @@ from learnosity.errors import ConnectionConfigError, LearnosityError, TransientS
 from learnosity.lookups import find_connection
 from learnosity.storage.errors import first_line
 
-# The part of Airflow's error about a missing connection that has the id of the connection (group 1).
+# Finds the id of the connection (group 1) in Airflow's error about a missing connection.
 _CONNECTION_ID = re.compile(r"conn_id `([^`]+)`")
 # Texts in the TypeError that Python raises if the fields of a connection do not fit the arguments of the driver.
 _WRONG_ARGUMENTS = re.compile(r"unexpected keyword argument|missing \d+ required|takes \d+ positional argument")
@@ -43,8 +43,8 @@ def driver_of(path: ObjectStoragePath, shown: str) -> Any:
     except ImportError as error:
         raise NoDriverError(first_line(error)) from None
     except ValueError as error:
-        # Airflow writes this text if there is no driver. A driver itself may raise a ValueError for another reason: the
-        # driver of SMB does so if it cannot connect.
+        # `No filesystem registered` is what Airflow writes if there is no driver. A driver itself may raise a
+        # ValueError for another reason: the driver of SMB does so if it cannot connect.
         if "No filesystem registered" in str(error):
             raise NoDriverError(first_line(error)) from None
         raise

@@ -88,8 +88,9 @@ class FsspecStore:
         """See `Store`. The file is written under a temporary name, and renamed when it is complete."""
         target = self._full(path)
         folder = target.rpartition("/")[0]
-        # Both temporary names are random, and do not contain the real name: with it, they could be longer than a file
-        # system allows.
+        # `staged` is the temporary name of the new file. `aside` is the temporary name of an existing file, if the
+        # driver cannot replace it. Both names are random, and do not contain the real name: with it, they could be
+        # longer than a file system allows.
         staged, aside = (f"{folder}/.{uuid4().hex}.part" for _ in range(2))
         written = 0
         try:

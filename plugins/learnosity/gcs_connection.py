@@ -48,8 +48,8 @@ _USED = (
 # warning names it.
 _UNUSED = ("host", "login", "password", "schema", "port")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# A service account key without content. With it, obstore does not look for a key in the environment. The credentials
-# that are really used come from the credential provider.
+# A service account key without content. If the environment names a key, `_without_environment` gives this one to
+# obstore instead. It is never used to get a token: all tokens come from the `credential_provider`.
 _UNUSED_KEY = json.dumps({"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": True})
 
 
@@ -133,7 +133,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
             raise TransientStorageError(no_token(named, "could not be reached", error)) from None
         raise ConnectionConfigError(_refusal(named, error)) from None
     except ImportError:
-        raise  # Airflow's Google provider is not installed: the caller's message names the extra that installs it
+        raise  # Airflow's Google provider is not installed: the error of `open_store` names the pip extra with it
     # The hook does not catch the errors of its libraries, so they arrive here. Their texts may contain a part of the
     # key, so `_refusal` does not show these texts.
     except Exception as error:
@@ -173,7 +173,7 @@ def _federate(credentials: Any, extra: Mapping[str, Any]) -> None:
     each: Any
     for each in (credentials, getattr(credentials, "_source_credentials", None)):
         if getattr(each, "_subject_token_supplier", None) is not None:
-            each._subject_token_supplier = tokens  # google-auth has no public name for it
+            each._subject_token_supplier = tokens  # google-auth has no public name for this attribute
 
 
 def _refusal(named: str, error: Exception) -> str:

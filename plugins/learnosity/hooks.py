@@ -88,8 +88,8 @@ class LearnosityHook(BaseHook):
                 return await client.check()
 
         try:
-            # Airflow tests a copy of the connection, which is not saved. `get_connection`, Airflow's own look-up, finds
-            # this copy.
+            # Airflow tests a copy of the connection. The copy is not saved. It is only in an environment variable of
+            # this process, where `get_connection`, Airflow's own look-up, finds it.
             found = cleaned(self.learnosity_conn_id, self.get_connection(self.learnosity_conn_id))
             config = checked_config(self.learnosity_conn_id, found)
             served = asyncio.run(check(config))

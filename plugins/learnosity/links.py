@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
-# Environment variables that give boto3 and Google's client the address of a server outside AWS or Google Cloud. If one
-# is set, there is no link, because such a server has no cloud console.
+# Environment variables that give boto3 and Google's client the address of a server outside AWS or Google Cloud. Such a
+# server has no cloud console. So if one of them is set, `StorageConsoleLink` gives no link.
 _S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _GCS_VARIABLES = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 # Environment variables that name the AWS region. They are used if the connection names no region.
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
-# The AWS regions whose names begin with a key have their console at the host of this key. Host "" = there is no link to
-# a console. Every name begins with the last key, which is "". So the last host is for all other regions.
+# Keys: how the name of an AWS region begins, such as "cn-" for the region `cn-north-1`. Values: the host of the console
+# for these regions; "" = no link is given. The first key that fits counts. The last key, "", fits every other region.
 _AWS_CONSOLES = {
     "cn-": "console.amazonaws.cn",
     "us-gov-": "console.amazonaws-us-gov.com",

@@ -64,8 +64,9 @@ async def afind_connection(conn_id: str) -> Connection | None:
     if found is None and _may_be_hidden():
         await _listed(what, GetVariableKeys(limit=1))
         found = await _afind(what, request, "get_connection", conn_id)
-    # Airflow's `mask_secret` must not be called here: while another coroutine waits for a reply of Airflow's
-    # supervisor, `mask_secret` raises an error that ends the process. `_amask` waits instead.
+    # `cleaned` must not be called in an event loop, because it calls Airflow's `mask_secret`. If another coroutine is
+    # waiting for a reply of Airflow's supervisor, `mask_secret` raises an error that ends the process. `_amask` waits
+    # until the other reply has come.
     await _amask(found)
     connection = _cleaned(conn_id, found)
     await _amask(connection)
@@ -147,8 +148,8 @@ def _cleaned(conn_id: str, found: Any) -> Connection | None:
         return None
     texts = {name: getattr(found, name) for name in ("conn_type", "login", "password", "host", "schema")}
     for name, value in texts.items():
-        # A connection that is written as JSON may have a number here. The number is refused, because numbers in JSON
-        # have no leading zeros: the program that wrote the JSON may have turned the login 007 into 7.
+        # A connection that is written as JSON may have a number in one of these fields, such as `"login": 7`. The
+        # number is refused, because the right login may be 007: a number in JSON cannot have leading zeros.
         if value is not None and not isinstance(value, str):
             raise ConnectionConfigError(
                 f"The {name} of connection {conn_id!r} is not a text. Write it in quotes in the JSON of the connection."
@@ -206,8 +207,9 @@ def _ask(what: str, backend: Any, method: str, name: str, team: str | None = Non
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        # `method` looks up a Variable, or the backend has a `get_connection` of its own. Then one call gives the
-        # result. The steps below do what the inherited `get_connection` does.
+        # For a Variable, or if the backend's class has its own `get_connection`, this one call gives the result. The
+        # inherited `get_connection` is not called. Its two steps are done below, one by one, because an error of the
+        # second step means that the text is wrong, and not that the backend failed.
         return _called(ask, name, team)
     if not (text := _called(backend.get_conn_value, name, team)):
         return None

@@ -17,9 +17,10 @@ from tenacity import RetryCallState
 from learnosity.errors import ConnectionConfigError
 
 CONNECT_SECONDS = 15.0  # time limit for opening one network connection; a server that can be reached needs much less
-# If a network connection transfers no data for this time, the request ends with an error.
+# If a network connection transfers no data for this many seconds, the request ends with an error.
 IDLE_SECONDS = 60.0
-MAX_RETRY_AFTER_SECONDS = 120.0  # counts instead of a longer `Retry-After`, so that no reply can stop a task for hours
+# A longer `Retry-After` is cut to this many seconds, so that no reply can stop a task for hours.
+MAX_RETRY_AFTER_SECONDS = 120.0
 
 
 def backoff_seconds(attempt: int, error: BaseException | None, *, first: float, most: float) -> float:

@@ -43,8 +43,8 @@ TASKS = (
     "learnosity.task_state",
     "learnosity.written_values",
 )
-# Modules that are needed only for destinations in S3. Without Airflow's Amazon provider, some of them cannot be
-# imported, and `load` skips them.
+# Modules that tasks need only if they read from S3 or write to S3. Without Airflow's Amazon provider, some of these
+# modules cannot be imported, and `load` skips them.
 S3 = (
     "airflow.providers.amazon.aws.hooks.base_aws",
     "boto3.s3.inject",

@@ -55,8 +55,8 @@ _ELEMENT = re.compile(
     rf"(?P<name><(?:[\w.-]{{1,40}}:)?{_NAME}(?:\s[^>]{{0,200}})?>\s*(?:<!\[CDATA\[)?)[^<]+", re.IGNORECASE
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
-# Texts that look like a secret and have no name: a signature of Learnosity with its prefix `$02$`, a hex digest, or a
-# key, which means at least 40 characters with upper case, lower case and digits.
+# Texts without a name that look like a secret: a signature of Learnosity with a prefix such as `$02$`, a hex digest (32
+# digits or more), or a key (40 characters or more, among them upper case letters, lower case letters and digits).
 _LOOKS_SECRET = re.compile(
     r"(?P<scheme>\$0\d\$)[0-9A-Fa-f]{16,}|\b[0-9A-Fa-f]{32,}\b|(?<![\w+/=-])(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])(?=[\w+=-]*\d)[\w+=-]{40,}"
 )

@@ -68,8 +68,8 @@ class LearnosityRetentionOperator(AsyncOperator):
         try:
             dry_run = await self._work(context["dag_run"], notes, report, is_last=not _has_more_tries(context["ti"]))
         except LearnosityError as error:
-            # The asset event says what was removed, and Airflow drops the event if the task fails. So if datasets were
-            # removed, and no retry can help, this task succeeds. The next task, `report_problems`, fails instead.
+            # The asset event says what was removed, and is lost if this task fails. So if datasets were removed,
+            # and the error is permanent or this is the last try, the next task, `report_problems`, fails instead.
             if not notes.removed or (error.transient and _has_more_tries(context["ti"])):
                 raise
             dry_run = False
@@ -266,8 +266,8 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # The key None is the default destination. A `RequestError` means that it is not set, so no other rule can be for
-    # the same place. After any other error, its URI is not known, and another rule may be for the same place.
+    # Only the default destination, with the key None, can have an error here. `RequestError`: no default is set, so its
+    # rules have no place. Any other error: its URI is not known now, and may be the place of another rule, too.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."

@@ -32,12 +32,13 @@ log = logging.getLogger(__name__)
 AUTHOR = "learnosity-plugin"
 MOST_FAILURES = 3  # a note names at most this many failed tasks
 MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
-# A note has one part for each dataset that the run has published, and one for failed tasks. `BETWEEN` stands between
-# two parts. `DATASET` begins a part about a dataset, and `GAP` begins each gap in it.
+# A note has one part for each dataset that the run has published. If tasks have failed, one more part is about them.
+# `BETWEEN` stands between two parts. `DATASET` begins a part about a dataset, and `GAP` begins each gap in this part.
 BETWEEN = "\n\n"
 DATASET = "dataset "
 GAP = "Gap: "
 BLANK_LINES = re.compile(r"\n\s*\n")
+LOCK_SECONDS = 10  # a note is not written if its run or its row is locked for longer
 MORE = "… and more: see the page of the run"
 
 
@@ -47,7 +48,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     if not asset_event.asset.uri.startswith(ASSET_PREFIX) or asset_event.source_run_id is None:
         return
     try:
-        text = note_text(asset_event.extra)
+        note = note_text(asset_event.extra)
         same = f"{DATASET}{read_announcement(asset_event.extra).layout.dataset_id} "
     except AnnouncementError as error:
         # Any task of any DAG may emit an event of a dataset's asset, so the extra of the event may be anything.
@@ -59,26 +60,28 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
         )
         return
     # These imports are not at the top: workers load this module, too, and must not use Airflow's database.
-    from airflow.models.dagrun import DagRun, DagRunNote
+    from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
-    from sqlalchemy import select
-    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy import select, text
+    from sqlalchemy.exc import OperationalError
 
-    with create_session(scoped=False) as session:
-        run = session.scalar(
-            select(DagRun).where(DagRun.dag_id == asset_event.source_dag_id, DagRun.run_id == asset_event.source_run_id)
+    of_run = (DagRun.dag_id == asset_event.source_dag_id, DagRun.run_id == asset_event.source_run_id)
+    try:
+        with create_session(scoped=False) as session:
+            if session.get_bind().dialect.name == "postgresql":
+                # The API server waits for this function with a lock on the task. If the scheduler has a lock on the run
+                # and waits for the task, each would wait for the other, and PostgreSQL does not see it.
+                session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            run = session.scalar(select(DagRun).where(*of_run))
+            if run is not None:
+                _write(session, run, note, same)
+    except OperationalError:
+        log.warning(
+            "No note on run %s of %s: the database did not write it.",
+            asset_event.source_run_id,
+            asset_event.source_dag_id,
+            exc_info=True,
         )
-        if run is not None:
-            # If a run publishes two datasets at the same time, both change the same note. This lock is on the note, if
-            # there is one already: the second waits for the first, so that it sees and keeps the part of the first.
-            session.scalar(select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update())
-            try:
-                with session.begin_nested():
-                    _write(run, text, same)
-            except IntegrityError:
-                # There was no note to lock, and the other dataset's part has become the first one meanwhile.
-                session.refresh(run, ["dag_run_note"])
-                _write(run, text, same)
 
 
 @hookimpl
@@ -113,7 +116,7 @@ def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
     if not texts and msg == "timed_out" and _is_ours(session, dag_run):
         texts = [f"failed: {TIMED_OUT}"]
     if texts:
-        _write(dag_run, BLANK_LINES.sub("\n", " · ".join(texts)))
+        _write(session, dag_run, BLANK_LINES.sub("\n", " · ".join(texts)))
 
 
 def _is_ours(session: Session, run: DagRun) -> bool:
@@ -124,12 +127,6 @@ def _is_ours(session: Session, run: DagRun) -> bool:
     table = TaskInstance
     of_run = (table.dag_id == run.dag_id, table.run_id == run.run_id, table.operator.startswith("Learnosity"))
     return session.scalar(select(table.task_id).where(*of_run).limit(1)) is not None
-
-
-def _published(run: DagRun) -> list[str]:
-    """The parts of the note about datasets."""
-    content = (run.dag_run_note.content if run.dag_run_note else None) or ""
-    return [part for part in content.split(BETWEEN) if part.startswith(DATASET)]
 
 
 def _joined(parts: Sequence[str], *, more: bool) -> str:
@@ -148,18 +145,33 @@ def _joined(parts: Sequence[str], *, more: bool) -> str:
     return text + BETWEEN + MORE
 
 
-def _write(run: DagRun, part: str, same: str | None = None) -> None:
-    """Put a part into the note, before the parts about datasets.
+def _write(session: Session, run: DagRun, part: str, same: str | None = None) -> None:
+    """Put a part into the note of a run, before the parts about datasets.
 
     :param same: how an older part about the same dataset begins. It is replaced.
     """
-    written = run.dag_run_note
-    others = [each for each in _published(run) if same is None or not each.startswith(same)]
-    text = _joined([part, *others], more=written is not None and (written.content or "").endswith(BETWEEN + MORE))
-    if written is None:
-        run.note = (text, AUTHOR)
-    elif written.user_id == AUTHOR:
-        written.content = text
+    from airflow.models.dagrun import DagRunNote
+    from sqlalchemy import insert, select
+    from sqlalchemy.exc import IntegrityError
+
+    if run.dag_run_note is None:
+        # Several tasks may write the first note of a run at the same time. The others then wait here, and get an error.
+        # A savepoint of the connection is used: Airflow's scheduler forbids those of the session.
+        connection = session.connection()
+        try:
+            with connection.begin_nested():
+                values = {"dag_run_id": run.id, "content": part[:MAX_NOTE_CHARS], "user_id": AUTHOR}
+                connection.execute(insert(DagRunNote).values(values))
+        except IntegrityError:
+            log.debug("Another task has written the first note of run %s meanwhile.", run.run_id)
+    # This lock is on the note. Another task that changes it waits, so that it sees and keeps the part of this one.
+    query = select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update()
+    note = session.scalar(query.execution_options(populate_existing=True))
+    if note is None or note.user_id != AUTHOR:
+        return
+    parts = (note.content or "").split(BETWEEN)
+    others = [each for each in parts if each.startswith(DATASET) and (same is None or not each.startswith(same))]
+    note.content = _joined([part, *others], more=parts[-1] == MORE)
 
 
 def _failure_text(task_id: str, map_index: int, try_number: int, value: Any) -> str:

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Keys of the extra that Airflow's hook or this module uses, and the types that the value of each may have. A table in
-# docs/stores.md explains the keys; a test compares that table with this dict.
+# Keys of the extra that Airflow's hook or this module uses, with the types that each value may have. Another key causes
+# a warning, and another type an error. docs/stores.md explains the keys; a test compares its table with this dict.
 USED: dict[str, tuple[type, ...]] = {
     "region_name": (str,),
     "endpoint_url": (str,),
@@ -110,7 +110,7 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         settings = functools.partial(client_options, extra, verify=verify)
         credentials = SessionCredentials(session.get_credentials() if address.signed else None, named)
     except ImportError:
-        raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
+        raise  # Airflow's Amazon provider is not installed: the error of `open_store` names the pip extra with it
     except AirflowException as error:
         raise ConnectionConfigError(f"No access to S3 with {named}: {first_line(error)}") from None
     except Exception as error:

@@ -81,7 +81,8 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
-        # Defaults of this sensor, in seconds, also for an argument that is None. Airflow's are one minute and one week.
+        # An argument that is missing or None gets the default of this sensor, in seconds. Airflow's own defaults, one
+        # minute and one week, are not used.
         for name, default in (("poke_interval", 15), ("timeout", 360 * 60)):
             kwargs[name] = default if kwargs.get(name) is None else kwargs[name]
         super().__init__(**kwargs)

@@ -36,8 +36,8 @@ FAILURE_KEY = "learnosity_failure"
 PROGRESS_KEY = "learnosity_progress"
 MAX_MESSAGE = 4_000  # maximum number of characters of a message
 EVERY_SECONDS = 5.0  # seconds between two reports of progress
-# Errors whose messages the page shows. This package or Airflow wrote these messages, so they contain no data. The
-# message of any other error may contain data, and is not shown.
+# Errors whose messages the page shows. This package or Airflow wrote these messages, so they quote no data. The message
+# of any other error may quote data, such as a line of an input file, and is not shown.
 _QUOTED = (LearnosityError, AirflowNotFoundException, AirflowSensorTimeout, AirflowTaskTimeout, XComNotFound)
 # Exceptions by which a task tells Airflow what to do next. They are no failures.
 _NO_FAILURES = (AirflowSkipException, AirflowRescheduleException, DagRunTriggerException, DownstreamTasksSkipped)
@@ -110,7 +110,7 @@ def report_failures(context: Context) -> Iterator[None]:
         yield
     except _NO_FAILURES:
         raise
-    except (Exception, AirflowTaskTimeout) as error:  # Airflow's time-out is a BaseException, and no Exception
+    except (Exception, AirflowTaskTimeout) as error:  # AirflowTaskTimeout is no Exception: only a BaseException
         ti = context.get("ti")
         attempt = _whole(getattr(ti, "try_number", 1))
         told = failure_of(error, str(getattr(ti, "task_id", "the task")), attempt, _connection(context))

@@ -69,9 +69,9 @@ class CronsTimetable(CronDataIntervalTimetable):
             begins.append(self._align_to_next(restriction.earliest))
         if not restriction.catchup:
             newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
-            # Without catchup, missed intervals are left out: the run begins where the newest interval begins. But near
-            # a clock change, the newest interval may begin after `last` although no whole interval was missed. Then the
-            # run begins at `last`, so that no time is left out.
+            # Without catchup, missed intervals are left out. If the interval that begins at `last` ends before the
+            # newest one ends, it was missed, and the run begins where the newest one begins. Else the run begins at
+            # `last`, so that no time is left out: near a clock change, the newest interval may begin after `last`.
             if last is None or self._get_next(last) < newest.end:
                 begins.append(newest.start)
         begin = max(begins, default=None)

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
 MAX_TROUBLE = 1000  # the page shows at most this many characters of the reason why a poll failed
-# When polls succeed again, the page is told. If the report cannot be stored, the next polls tell it: at most this many.
+# After a failed poll, the run's page shows why it failed. When a poll succeeds again, a report is sent, so that the
+# page stops showing the failure. If this report cannot be stored, the next polls send it again: at most this many times
+# in all.
 REPORTS = 3
 LOG_EVERY_SECONDS = 60.0  # while the status of a job does not change, it is logged at most once in this time
 
@@ -130,8 +132,8 @@ class LearnosityJobTrigger(BaseTrigger):
         try:
             await hook.aget_config()
         except AirflowRuntimeError as error:
-            # Airflow's API server has failed. The wait may already have lasted for hours, and must not end for this. It
-            # goes on after a TransientError.
+            # Airflow's API server has failed. This must not end the wait, which may already have lasted for hours. A
+            # TransientError does not end it.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
         # `attempts=1`: a failed call is not retried here, because that would delay the polls of other jobs. The next
         # poll is the next attempt.
@@ -139,7 +141,7 @@ class LearnosityJobTrigger(BaseTrigger):
             yield client
 
     async def _last_of(self, results: asyncio.Queue[PollResult]) -> PollResult:
-        # `told`: how many more polls may tell the page that polls succeed again; 0 = the page need not be told.
+        # `told`: how many tries are left for the report that polls succeed again; 0 = there is no such report to send.
         said, last_status, failing, told = 0.0, "", False, 0
         while not (result := await results.get()).final:
             if result.error is not None:
@@ -148,7 +150,8 @@ class LearnosityJobTrigger(BaseTrigger):
                     why = failure_of(result.error, "", 1, self.learnosity_conn_id).message
                     state = JobState(last_status, time.time(), why[:MAX_TROUBLE])
                     await report_job(self.task_instance, state)
-                    # This is set even if `report_job` failed, because the page may have got the report all the same.
+                    # This is set even if `report_job` returned False: the page may show the failure all the same. For
+                    # example, Airflow may have stored the report, and its answer came too late.
                     told = REPORTS
                 failing = True
                 continue

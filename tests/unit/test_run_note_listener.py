@@ -188,7 +188,7 @@ def test_a_dataset_that_found_no_room_is_never_forgotten(database: Runs) -> None
             emit(extra=of(number, *["Nothing matched."] * gaps) | {"manifest_uri": f"s3://b/{'x' * length}"})
         if failed:
             with database.session.begin() as session:
-                _write(session.query(DagRun).one(), "failed in land: no.")
+                _write(session, session.query(DagRun).one(), "failed in land: no.")
         note = database.note or ""
         assert len(note) <= MAX_NOTE_CHARS
         if not note.endswith(MORE):

@@ -41,8 +41,9 @@ JOBS = "jobs"
 
 
 BeforeSend = Callable[[], Awaitable[None]]
-# The `timestamp` of a reply should be in Unix seconds. A number of this size or more is in milliseconds, so it is
-# ignored: a list of the jobs since such a time would be empty.
+# The `timestamp` of a reply should be in Unix seconds. A number of this size or more must be in milliseconds, so it is
+# ignored. Otherwise `server_time` would be thousands of years in the future, and a list of the jobs created since then
+# would be empty.
 _NO_SECONDS = 10**11
 FIRST_WAIT_SECONDS = 1.0
 MOST_WAIT_SECONDS = 30.0

@@ -31,7 +31,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 # Form of a consumer key (docs/learnosity-api.md, "The security object"). A login of another form is refused and never
-# sent: somebody may have named the connection of another system by mistake.
+# sent: it may be the login of another system, whose connection was named by mistake.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
 # The secrets in Learnosity's examples have 40 characters. The allowed lengths are not documented, so 20 to 128
 # characters are accepted.
@@ -41,7 +41,8 @@ _SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
 CONN_TYPES = ("learnosity", "http", "https")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-# Names of API versions, and aliases such as `latest` (docs/learnosity-api.md, "Versions and regions").
+# Forms of the extra `version`: the name of an API version, such as `v2026.2.LTS`, or an alias, such as `latest`
+# (docs/learnosity-api.md, "Versions and regions"). An extra of another form is refused.
 _VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
 
 
@@ -217,9 +218,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
-    # The default port is left out of this URL, which identifies the Learnosity account (`ApiConfig.account`). If a
-    # person adds the default port to the connection, the URL stays the same. Otherwise the account would look like
-    # another one, and a task could not continue its dataset.
+    # The default port is left out of this URL, because `ApiConfig.account` is made from the URL. If a person adds the
+    # default port to the connection, the account stays the same, and a task can still continue its dataset.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

@@ -26,10 +26,11 @@ SESSIONS_SUMMARY = "sessions-summary-by-group"
 ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
-# Maximum number of ids in `filters.activity_id`. It is documented, and checked, only for `ACTIVITY_SUMMARY`.
+# Maximum number of ids in `filters.activity_id`. Learnosity documents this limit only for the type `ACTIVITY_SUMMARY`.
+# For other types, the number is not checked.
 MAX_ACTIVITIES = 10
 _NO_OBJECT = "{} must be a JSON object."
-# The URI of an asset is this prefix, followed by the dataset type.
+# Each dataset type has an Airflow asset. The URI of the asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
 # Name of the asset `x-learnosity://datasets/*`. It gets an event for each dataset whose type is not in `KNOWN_TYPES`.
 OTHER_DATASETS = "learnosity-other-datasets"

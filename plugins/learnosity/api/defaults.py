@@ -14,7 +14,7 @@ CALL_ATTEMPTS = 6
 # compute such a date.
 MAX_JOB_MINUTES = 1_000_000_000
 
-# Regions as they stand in host names, such as `ie` in data-ie.learnosity.com (docs/learnosity-api.md, "Versions and
-# regions").
+# Allowed values of the extra `region`. Each is a part of a host name: for `ie`, the host is data-ie.learnosity.com
+# (docs/learnosity-api.md, "Versions and regions").
 REGIONS = ("va", "ie", "au", "ca", "or")
 REGION_NAMES = "'va' (Virginia), 'ie' (Europe), 'au' (Sydney), 'ca' (California), 'or' (Oregon)"

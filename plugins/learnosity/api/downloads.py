@@ -21,7 +21,8 @@ from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 # Size in bytes of one read-ahead buffer. With smaller buffers, the event loop would be woken more often, which takes
 # processor time.
 READ_AHEAD_BYTES = 512 * 1024
-# A download has up to three such buffers, so this much memory is reserved for it.
+# Bytes of memory that the buffers of one download take at most, because it has up to three buffers at a time. The
+# landing of files reserves memory for them.
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 
 # The header `Content-Range`, such as `bytes 0-99/1000`: first byte, last byte and size of the file. The size is `*` if
@@ -121,7 +122,8 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
             raise ChangedFileError(f"{what}: the server sends other bytes than those from {rest.start} on.")
         if tag != rest.tag:
             raise ChangedFileError(f"{what}: the file has changed since its first bytes were read.")
-        # In the reply with the rest of a file, a server may leave out `Content-Encoding`.
+        # In the reply with the rest of a file, a server may leave out `Content-Encoding`. Then `encoding` is None, and
+        # the reply is accepted.
         if encoding not in (None, rest.encoding):
             raise ChangedFileError(f"{what}: the rest of the file is compressed in another way than its first bytes.")
     return Download(

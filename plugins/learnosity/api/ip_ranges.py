@@ -54,7 +54,9 @@ _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 1
 # IPv4 address. Then both addresses are checked.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
-# A host whose last part is a number, such as `a.0x7f`. URL parsers read such a host as an IPv4 address.
+# A host whose last part is a number, such as `127.0.0.1`, `0x7f000001` or `a.0x7f`. URL parsers try to read such a host
+# as an IPv4 address, not as a name. For such a host, `is_oddly_spelt` is False only if it is an IPv4 address in the
+# usual form, such as `127.0.0.1`.
 _LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?", re.ASCII)
 
 

@@ -18,8 +18,8 @@ from learnosity.errors import UnexpectedReplyError
 COMPLETED = "completed"
 HALTED = "halted"
 NO_STATUS = "without a status"  # `Job.status` if the record has no readable status; the log shows this text
-# Every call of /jobs asks for all four states, because without `status` the API does not always list jobs in all
-# states.
+# Every call of /jobs asks for these four states, because the documentation says that a call without `status` lists only
+# the completed jobs.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
 # One reply of /jobs lists at most this many jobs, and there is no next page. So one call asks for at most this many
 # jobs.

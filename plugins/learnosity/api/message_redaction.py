@@ -17,7 +17,7 @@ from learnosity.redaction import redact_text
 
 LIMIT = 2000
 """A longer text is cut to this many characters."""
-DEEPEST = 20  # a value inside more lists and objects than this is hidden
+DEEPEST = 20  # a value that is nested in more than this many lists and objects is hidden
 _HIDDEN = "…"
 
 
@@ -87,8 +87,9 @@ _NAMED_BY_THE_API = _set(
     """
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
-# Words that are shown anywhere, if they are written exactly so. Any other ordinary word with a capital letter may be a
-# person's name, such as `Page`: it is shown only if it begins a sentence and is in `_WORDS` (in small letters).
+# Words in capital letters that are shown if they are written exactly so. Any other ordinary word with a capital letter
+# may be a person's name, such as `Page`. So it is shown only at the beginning of a sentence, and only if `_WORDS` has
+# the word in small letters.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
@@ -98,8 +99,8 @@ _ACRONYMS = _set(
 # parts may be shown. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
 # A number in an error message may be an id, so most numbers are hidden. A number with at most 9 digits is shown after
-# one of these words (`line 7`) or before one of `_UNITS` (`7 bytes`), because it is a count there. The second number in
-# `between 1 and 10` is shown, too.
+# one of these words (`line 7`) or before one of `_UNITS` (`7 bytes`), because it is a count there. If `and` with a
+# second number follows a shown number, the second one is shown, too: `between 1 and 10`.
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum
@@ -173,7 +174,7 @@ def _masked(text: str, own: Sequence[str]) -> str:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     tokens = list(_TOKEN.finditer(text))
     shown: list[str] = []
-    # `before`: the last word before this token. `counts`: whether the last number before this token was shown.
+    # `before`: the last word before the current token. `counts`: whether the last number before it was shown.
     before, counts = "", False
     for place, token in enumerate(tokens):
         piece = token[0]

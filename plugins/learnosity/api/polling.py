@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 # Many waits often begin together. When a wait has begun, the poller sleeps this many seconds before it plans the next
 # call. So one plan is enough for all of these waits. If a poll becomes due during the sleep, the sleep ends.
 GATHER_SECONDS = 0.5
-# A call that has room also asks for jobs whose poll is not due yet, but only if their waits are at least this many
-# seconds old. If a job has ended, its task resumes, and Airflow can lose a task that resumes right after its deferral.
+# A call with room left also asks for jobs whose poll is not due yet, but only if their waits are at least this many
+# seconds old. The task of an ended job resumes, and Airflow can lose a task that resumes right after its deferral.
 SETTLED_SECONDS = 3.0
-# Maximum number of polling calls at the same time. It is more than one, so that one slow reply does not delay all jobs.
+# Maximum number of calls of one poller at the same time. With only one, a slow reply would delay the polls of all jobs.
 CALLS_AT_ONCE = 4
 # After this many results, other asyncio tasks get a turn. Each result wakes a trigger, which may write a log line. 50
 # results in one go would delay all other triggers.
@@ -136,7 +136,7 @@ class JobPoller:
                     call = await self._next_call()
                 handed_on.set_result(call)
         except LearnosityError as error:  # the Airflow connection cannot be read or used
-            if not handed_on.done():  # otherwise only closing the client has failed, after all calls
+            if not handed_on.done():  # if it is done, all calls were made, and only closing the client has failed
                 self._failed(call.due, error)
                 handed_on.set_result(await self._next_call())
 

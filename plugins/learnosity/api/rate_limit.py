@@ -13,7 +13,7 @@ import time
 from collections import deque
 
 WINDOW_SECONDS = 5.0
-# How many calls of each action Learnosity allows in `WINDOW_SECONDS`.
+# How many calls of each action Learnosity allows on one endpoint in `WINDOW_SECONDS`, for one consumer key.
 QUOTAS = {"get": 1000, "set": 50, "update": 50}
 # One client uses at most this share of a quota. The rest is for other clients with the same consumer key.
 HEAD_ROOM = 0.8
@@ -59,7 +59,8 @@ class Pacer:
         key = (endpoint, action)
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))
-        # If many calls are sent together, all of them may get a 429. Only the first 429 cuts the share.
+        # If many calls are sent together, all of them may get a 429. Only the first 429 within `WINDOW_SECONDS` cuts
+        # the share.
         if now - since < WINDOW_SECONDS:
             return
         self._shares[key] = (self._share(key) * CUT, now)

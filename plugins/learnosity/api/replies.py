@@ -33,20 +33,20 @@ from learnosity.errors import (
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
 # HTTP statuses of load balancers, after which the same call may succeed later. Some load balancers add JSON that looks
-# like a refusal by the API, so this JSON counts only if it has an error code. 429 and 5xx are checked apart.
+# like a refusal by the API, so this JSON counts only if it has an error code. 429 and 5xx are checked below.
 _TRANSIENT_STATUSES = frozenset({408, 425})
-# Error codes for a timestamp that the API refuses. Every attempt is signed with the current time, so one more attempt
-# may succeed.
+# Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
-# Error codes that are about the Airflow connection: the consumer has no rights, the address is wrong, or the `version`
-# is too old. With this connection, no call can succeed.
+# Error codes that are about the Airflow connection as a whole, not about what one call asks for. For example, the key,
+# secret, `domain` or address is wrong, or the `version` is too old. Until a person corrects this, every call fails.
+# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too.
 _CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
-# Error codes of a `get` that may mean that the API lacks the dataset, or a part of it. Which one it sends is unknown.
+# Error codes with which the API may refuse a `get` if it lacks the dataset or a part of it. Which one is unknown.
 _ABSENT_CODES = frozenset({20004, 20011, 20012, 50000})
-# Error codes of calls that the API has checked and refused, so these calls had no effect. The first digit of a code
-# says what it is about: 2 = parameters, 4 = access, rate and version. With another code, such as 10000 for an internal
-# error or a code that is not known, a call may have had an effect, whatever the HTTP status is.
+# Error codes of calls that the API has checked and refused: 2xxxx = parameters, 4xxxx = access, rate and version, and
+# three single codes. Such calls had no effect. With another code, such as 10000 for an internal error, a call may have
+# had an effect, whatever the HTTP status is. `_error_from_meta` leaves out 20011: a conflict may follow an effect.
 _REFUSAL_CODES = frozenset({*range(20000, 30000), 30001, 30003, *range(40000, 50000), 50000})
 # If a reply has no error code, these HTTP statuses mean that a server or proxy has not passed the call on, so the call
 # had no effect. 403 is left out, because some proxies send it when they block the reply to a call that had an effect.
@@ -71,9 +71,9 @@ _HINTS = {
     50000: "Not all input files were there when the job was started.",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
-# If an object of a listing has a key twice, only the last value is kept, and a lost value may be a file. So such a
-# listing is refused if the two values differ. These keys are excepted if both values are texts or short numbers: they
-# describe the call, and name no file.
+# If an object of a listing has a key twice, msgspec keeps only the last value. The lost value may be a file, so the
+# listing is refused if the two values differ. Under the keys below, two different values are allowed if both are
+# texts or short numbers, because these keys describe the call and name no file.
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
 # Each address in a JSON text has one of these: `//`, or a `/` that is escaped. A reply longer than `SMALL_BODY` with
 # none of these lists no files, so it is not searched for keys that an object has twice.

@@ -26,7 +26,7 @@ MAX_REPLY_BYTES = 16 * MIB
 # longer, such as an error page of a proxy, only the HTTP status is used.
 MAX_ERROR_BYTES = MIB
 # Maximum number of objects and lists in a reply. Each takes about 70 bytes in memory, even if it has only two bytes in
-# JSON (`{}`). So a reply of allowed size could fill the memory.
+# JSON (`{}`). Without this limit, a reply of allowed size could fill the memory.
 MAX_CONTAINERS = 4_000_000
 # Maximum number of values in a reply. Each takes up to 60 bytes in memory, even if it has only four bytes in JSON
 # (`"a",`). A few hundred kilobytes of gzip can have fifty million of them.

@@ -41,8 +41,8 @@ UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Some servers never answer `Expect: 100-continue`. After this many seconds, the body is sent without an answer.
 CONTINUE_SECONDS = 1.0
 UPLOAD_PIECE_BYTES = 256 * 1024
-# Maximum number of HTTP clients for downloads. Each IP address has its own client. Without a limit, a host whose
-# addresses change often would fill the memory with clients.
+# Maximum number of HTTP clients for downloads. Each IP address of a host has its own client. Without a limit, a host
+# whose addresses change often would fill the memory with clients.
 MOST_CLIENTS = 16
 
 
@@ -128,7 +128,7 @@ class SignedTransfer:
             "Expect": "100-continue",
         }
         proxy = self._proxy_of(self._policy.origin(url))
-        # aiohttp has no time limit for a server that stops reading the body. `_Body` moves this one on with each piece.
+        # aiohttp has no time limit for a server that stops reading the body. `deadline` is one: each piece moves it on.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
         try:
@@ -190,7 +190,7 @@ class SignedTransfer:
     def _uploads(self, *, direct: bool) -> aiohttp.ClientSession:
         if direct not in self._up:
             self._check_open()
-            # With a proxy, only the proxy's IP address is looked up. It is not checked, because it may be private.
+            # With a proxy, only the proxy's name is looked up. Its address may be private, so it is not checked.
             resolver = CheckingResolver(self._names) if direct else None
             self._up[direct] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
@@ -220,7 +220,7 @@ def refusal(what: object, status: int, answer: bytes, retry_after: str | None = 
     code = code_of(answer.decode(errors="replace"))
     said = f"HTTP {status}{f', {code}' if code else ''}"
     meaning = judge(status, code)
-    # Learnosity has signed the URL. If the server refuses the signature, only a new URL from Learnosity can work.
+    # If the server refuses the signed URL, for example because it has expired, only a new URL from Learnosity can help.
     if url_is_refused(status, code):
         return UrlExpiredError(f"{what}: the signed URL is no longer good ({said}).")
     if meaning.transient:

@@ -14,8 +14,8 @@ from learnosity.api.ip_ranges import Leads, is_oddly_spelt, leads, parse_address
 from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact
 
-# Names of the metadata services of clouds. Their addresses are never called, but behind a proxy, the proxy looks up the
-# name, and the address is not known here. So URLs with these names are refused.
+# Names of the metadata services of clouds, which must never be called. If a proxy is used, the proxy looks up the name,
+# so the address cannot be checked here. For this reason, URLs with these names are refused.
 _METADATA_HOSTS = frozenset(
     {
         *("metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"),

@@ -44,10 +44,10 @@ log = logging.getLogger(__name__)
 
 # An attempt of the task initialises at most this many datasets; only one if the run config names the `dataset_id`.
 MAX_DATASETS = 3
-# `FIRST_WAIT`: longest wait in seconds before the second dataset is begun. It doubles for the next, up to `MOST_WAIT`.
+# `FIRST_WAIT`: longest wait (seconds) before the second dataset. It doubles for a third one, but not above `MOST_WAIT`.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
-# The list of jobs begins this many seconds before the call that may have started a job. The clocks of Learnosity's
-# servers may differ, so the new job may seem to be older than that call.
+# The request for the list of jobs asks for jobs since this many seconds before the call that starts a job. The clocks
+# of Learnosity's servers may differ, so the new job may seem to be older than that call.
 CLOCK_SLACK_SECONDS = 120
 
 
@@ -162,7 +162,8 @@ class _Creation:
         except ConflictError as error:
             if self.fixed_id:
                 raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
-            # The id is new, so no other call used it. This call may have arrived twice, and the first had its effect.
+            # The id is new, so no other call has used it. Perhaps this call arrived twice, and had its effect the first
+            # time. So a job of this dataset may exist.
             conflict = new_id_is_taken(dataset_id, error)
             if self.conflicts:
                 raise conflict from None  # two new ids cannot both be taken: the conflict has another cause
@@ -223,7 +224,7 @@ class _Creation:
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
             # `known_jobs` must have only jobs of other datasets. Here, the job of this dataset was not started yet, so
-            # the list of jobs cannot have it. In doubt, the list may have it, so the saved `known_jobs` are kept.
+            # the list of jobs cannot have it. If `in_doubt`, the list may have it, so the saved `known_jobs` are kept.
             state = await self._with_known_jobs(replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1
@@ -237,8 +238,8 @@ class _Creation:
             return self._decide()
         except LearnosityError as error:
             if error.nothing_done and not in_doubt:
-                # No job was started. With the step set back, the next attempt knows this, and need not read the list of
-                # jobs.
+                # No job was started. So the step is set back to `uploading`. Then the next attempt starts the job, and
+                # does not read the list of jobs first.
                 await self._had_no_effect(replace(state, step="uploading"))
             if isinstance(error, NotReadyError):
                 self.failure = error

@@ -18,8 +18,8 @@ from learnosity.creation.state import CreationState, RequestIdentity
 # Seconds to wait before each reading of the list of jobs. The API perhaps lists a new job only after some seconds. So a
 # job counts as missing only after the last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
-# If the list of jobs has the maximum length, or has new jobs that do not name their dataset, it is read only this many
-# times. More readings would not show whether one of these jobs belongs to the dataset.
+# The list of jobs may have the maximum length, or have new jobs of which none names the dataset. Then the list is read
+# only this many times in all. More readings would not show whether one of these jobs is that of the dataset.
 POLLS_FOR_DOUBT = 2
 
 
@@ -123,7 +123,7 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
             return Decision(Action.START, f"No job was created since: the job of {noted.dataset_id} is started now.")
         return Decision(Action.FRESH, f"No job was created since: dataset {noted.dataset_id} was not begun.")
     found = (
-        f"{len(suspects)} job(s) may have been created since, and none of them says which dataset it is for"
+        f"{len(suspects)} job(s) may have been created since, and none of them names this dataset"
         if suspects
         else "Learnosity says that the job was started, but does not list it"
     )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
-UPLOAD_ATTEMPTS = 5  # attempts to upload each part
+UPLOAD_ATTEMPTS = 5  # attempts to upload each part, the first one included
 FIRST_WAIT_SECONDS = 2.0  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
 # Parameters of a signed URL that belong to its signature: those of S3, of Google, and of the older signatures of both.

@@ -16,14 +16,14 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
-# Values of `Content-Encoding` that mean that nothing is compressed. Some servers write the name of a character set
-# there, such as `utf-8`. Others keep `aws-chunked`, which S3 clients send with an upload.
+# Values of `Content-Encoding` that mean no compression: `compression` ignores them. Some servers send the name of a
+# character set, such as `utf-8`. Others send `aws-chunked`, which an S3 client has set for its upload.
 _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
 # A gzip file may consist of several members. At the end of each member, zlib copies all bytes that follow it, so a file
-# with thousands of tiny members would take too long. After this many members, nothing more is decompressed. Pages then
-# treat the file as damaged, and `UnpackedSize.may_be` accepts any size for it.
+# with thousands of tiny members would take too long. If a file has more members than this, it is not decompressed to
+# its end. Pages then treat it as damaged, and `UnpackedSize.may_be` accepts any size for it.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024
@@ -170,7 +170,7 @@ class _Unpacked:
         self._member: zlib._Decompress | None = None
         self._members = 0
         self._may_be_raw = coding == "deflate"
-        self._held = b""  # the first byte, as long as no second byte has come: `_window` needs two
+        self._held = b""  # of `deflate`: the first byte, until a second byte comes, because `_window` needs two
         self.full = False
 
     def feed(self, chunk: bytes | memoryview) -> None:

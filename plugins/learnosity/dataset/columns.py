@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MAX_NAME = 200  # maximum number of characters of a column's name; a column with a longer name is left out
-# Columns that say which group, user or question a row is about. A table with too many columns keeps the columns of this
-# list, and as many of its first other columns as the limit allows.
+# Columns that say which group, user or question a row is about. If a table has more columns than the limit, these are
+# kept first. Then its other columns are kept, from left to right, until the limit is reached.
 _NAMING = ("group_name", "user_id", "item_reference", "question_reference", "question_number")
 
 

@@ -56,8 +56,8 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     below = max(others, key=lambda table: (not table.lone, len(table.rows)), default=None)
     lone = [table.rows[0] for table in others if table.lone and _may_be_root(table)]
     if own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
-        # Beside a list with one group, there is one single row under another key than `group`. It is the row of the
-        # root group. Users are counted by this row, because the group in the list may not have all of them.
+        # Beside a list with one group, there is a single row under another key than `group`. This single row is taken
+        # for the root group, and its `population` is used: some users may not be in the one group of the list.
         own = lone[0]
     if root.cut or (own is None and below is None):
         return Returned()
@@ -131,13 +131,14 @@ def _interval(request: Mapping[str, Any]) -> str:
 
 def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> dict[str, int]:
     """Groups of each level. The top level is counted by its rows, and deeper levels by the files of the groups."""
-    # If `below` is a single object or a file with one row, this row may be the root group, with its groups inside of
-    # it. Then the number of groups is not known.
+    # `below` should have a row for each group of the top level. But if it is a single object, or a list with one row
+    # that is the whole file, this row may be the root group, with the other groups inside of it. Then the number of
+    # groups is not known.
     if below is None or not keys or below.lone or (below.name == "" and len(below.rows) == 1):
         return {}
     found = {keys[0]: len(below.rows)}
-    # `files` maps group paths to files. A file may have two group paths there: one with the percent-encoded names of
-    # its path, and one with decoded names. So the files are counted, and not the group paths.
+    # `files` maps group paths to files. One file may be there under two group paths: with the names as they are in its
+    # own path, such as `("a%20b",)`, and with decoded names, `("a b",)`. So the files are counted, not the group paths.
     depths = Counter({file: len(path) for path, file in files.items()}.values())
     # Usually each group has one file, so the number of files is taken as the number of groups. At the top level, both
     # numbers are known. If they differ there, the dataset does not have one file per group, so deeper levels are not

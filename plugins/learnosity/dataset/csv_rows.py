@@ -15,8 +15,10 @@ from learnosity.dataset.shapes import TELLING, is_like_header
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _TELLING = re.compile("|".join(sorted(TELLING)), re.IGNORECASE)
-_EXACT = float_info.dig  # 15: a float keeps every number with at most this many significant digits as it is
-_WHOLE = 2**53  # a float can store every integer up to this one exactly
+# A number with at most this many significant digits (15) does not change if it becomes a float and is written again.
+_EXACT = float_info.dig
+# A float can store every integer up to this one exactly. So below it, a float loses no digit before the point.
+_WHOLE = 2**53
 
 
 class CsvRows:
@@ -45,8 +47,9 @@ class CsvRows:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         width = self._columns[-1][0] + 1 if self._columns else 0
         above = ""  # describes the first row so far that looks like a header; "" = there is no such row
-        # `tables.kind_of` recognises rows of users and groups by the columns `user_id` and `group_name`. A row may be
-        # too short to have them. It then gets them with the value None, so that it has the same kind as other rows.
+        # `tables.kind_of` recognises the row of a user by the key `user_id`, and the row of a group by `group_name`. A
+        # short row may have no cell for these columns. If the header has them, such a row gets them with the value
+        # None, so that it has the same kind as the other rows.
         telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
         for number, row in enumerate(filter(None, self._lines)):
             if number == 0:

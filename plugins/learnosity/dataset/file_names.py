@@ -24,9 +24,9 @@ _NAME_TWICE = (
     " (if the reply tells files of one name apart in another way, declare that as `name` in the extra `results` of the "
     "connection, such as join('.', [name, format]), then clear list_files)"
 )
-# This character replaces `/` when paths are sorted. Then `a` stands directly before `a/b`, even if `a-b` exists, and a
-# comparison of neighbours finds a name that is both a file and a folder. No name contains this character, because
-# `safe_path` accepts no control characters.
+# This character replaces `/` when paths are sorted, because `-` and other characters sort before `/`. So `a` stands
+# directly before `a/b`, even if there is an `a-b`. Then a comparison of neighbours finds a name that is both a file and
+# a folder. No name contains this character: `safe_path` accepts no control characters.
 _SLASH = "\x01"
 # Characters that file names must not contain, because a name with them can look like another name: line ends,
 # characters that change the direction of the text, and the invisible byte order mark.

@@ -10,8 +10,9 @@ MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; a file in more folde
 # Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. A
 # file with such a name is preferred when the file of the root is looked for.
 _ROOT_NAMES = ("group", "root")
-# `_ABOUT_NAMES`: names of files that describe the whole dataset, and no group. `_FOLDER_NAMES`: names of folders that
-# contain the files of groups. `_root` uses both to find the file of the root group. `_is_helpers` uses `_ABOUT_NAMES`.
+# `_ABOUT_NAMES`: names, without suffix, of files that describe the whole dataset, and no group. `_FOLDER_NAMES`: names
+# of folders that contain the files of groups. With both, `_root` decides whether `groups/group.json` is the file of the
+# root group, although another file, such as `meta.json`, is in fewer folders.
 _ABOUT_NAMES = frozenset(
     {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
 )
@@ -78,9 +79,9 @@ def _root(files: Sequence[str]) -> str:
         return first
     above = [path for path in files if path.count("/") < root.count("/")]
     if not all(_name(path) in _ABOUT_NAMES for path in above):
-        # A file in `above`, such as `summary.json`, may itself be about the root. It is passed over only if `root` is
-        # like `groups/group.json`: no file of another name is in the folder `groups`, and folders inside of it have
-        # files like `groups/d1/group.json`.
+        # A file in `above`, such as `summary.json`, may itself be the file of the root group. It is passed over only if
+        # `root` is a file like `groups/group.json`, its folder has no file of another name, and there are further files
+        # like `groups/d1/group.json`.
         siblings = {path for path in files if path.startswith(folder) and "/" not in path[len(folder) :]} - {root}
         is_of_folders = folder.split("/")[-2] in _FOLDER_NAMES and len(named) > 1
         if not is_of_folders or any(stem_of(path) != stem_of(root) for path in siblings):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # finds an escape such as `\ud83d`: a half of a surrogate pair
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # finds an escape such as `\ud83d`, which is half of a surrogate pair
 
 
 class Unread:
@@ -55,7 +55,7 @@ def json_value(content: bytes, unread: Unread) -> Any:
         content.decode(), parse_constant=unread.constant, parse_float=unread.number, parse_int=unread.whole
     )
     if _HALF.search(content):
-        # `json.loads` accepts one half of a surrogate pair. A text with such a half cannot be encoded, so no page can
-        # show it. The next line raises a ValueError for it.
+        # `json.loads` also accepts half of a surrogate pair without the other half. A text with such a half cannot be
+        # encoded, so no page can show it. The next line then raises a ValueError.
         json.dumps(value, ensure_ascii=False).encode()
     return value

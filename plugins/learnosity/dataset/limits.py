@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Largest value of `landing_shards` in the run config. Each shard is one mapped task, and by default, Airflow allows at
-# most 1,024 of them ([core] max_map_length).
+# Largest value of `landing_shards` in the run config. Each shard is one mapped task. By default, Airflow maps a task at
+# most 1,024 times ([core] max_map_length).
 MAX_SHARDS = 1024
 MAX_COLUMNS = 60  # a table on a dataset's page shows at most this many columns, and says how many it leaves out
 _MIB = 1024 * 1024

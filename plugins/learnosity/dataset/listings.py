@@ -18,12 +18,13 @@ from learnosity.errors import IncompleteDatasetError, TooLargeError
 from learnosity.storage.store import Store
 
 LARGEST = 2**63  # no file is this large, so a manifest or a files.ndjson with such a size is damaged
-# Recently read lists of files are kept in memory, decoded. The files.ndjson of all kept lists together have at most
-# this many bytes; the decoded lists take more memory.
+# Recently read lists of files are kept in memory, decoded. This limit counts the bytes of their files.ndjson, of all
+# lists together. The decoded lists take more memory than that.
 _KEPT_LISTINGS = 8 * 1024 * 1024
 
-# A pair of mappings. The first has the entry of each file, by path. The second has the path of the file that describes
-# a group, by group path.
+# A pair of mappings. The first has, for the path of each file, its entry in files.ndjson. The second has, for each
+# group, the path of the file that describes this group. Its key has the names of the groups from the top level down to
+# this group, such as `("district-1", "school-7")`; `()` is the root, the group above all other groups.
 Listing = tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]
 
 
@@ -112,8 +113,8 @@ def _listed(content: bytes | None, store: Store, layout: DatasetLayout, manifest
     files = {entry.path: entry for entry in decode_files(content)}
     if not all(map(_is_plausible, files.values())):
         raise IncompleteDatasetError(f"{store.uri}/{layout.files} has an entry that no landing writes: it is not used.")
-    # Usually JSON files describe the groups. There may be none, because `include` left them out, or because Learnosity
-    # sent none. Then CSV and NDJSON files are taken.
+    # Usually JSON files describe the groups. There may be no JSON files, because `include` left them out, or because
+    # Learnosity sent none. Then CSV and NDJSON files are taken.
     listing = files, group_files(files) or group_files(files, of_tables=True)
     _LISTINGS.put(manifest.files_sha256, len(content), listing)
     return listing

@@ -23,14 +23,14 @@ MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neit
 SHORTEST = 2  # a search for fewer characters finds only whole names and whole words, not parts of them
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
-_LARGEST = 10**9  # no line or row number is this large, so a line of names.tsv with such a number is damaged
+_LARGEST = 10**9  # no line or row number is this large, so a line with such a number is damaged, and is skipped
 _LONGEST_LINE = 8 * 1024  # maximum length of a line of names.tsv in bytes; a longer line is damaged, and is skipped
-# A search checks at most this many places where the searched text occurs. In a damaged names.tsv, nearly all of these
-# places may be useless, and to check them all would take too long.
+# A search checks at most this many places where the searched text occurs. In a damaged names.tsv, the text may occur
+# very often outside of names. To check all these places would take too long.
 _TRIES = 100_000
 _FIELDS = 5
-# If a person searches for several words, names.tsv is read whole for each word that is looked up. So at most this many
-# words are looked up. Each line that is found is then checked for all words.
+# If a person searches for several words, each word that is looked up costs a scan of the whole names.tsv. So at most
+# this many of the words are looked up. Each line that contains one of these is then checked for all words.
 _ANCHORS = 10
 _LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
@@ -125,7 +125,8 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
     folded = [place.casefold() for place in places]
     above = {word: {file for file, place in enumerate(folded) if _has(place, word)} for word in words}
     spelt = {word: [_written(form) for form in forms(word)] for word in words[:_ANCHORS]}
-    # The loop below checks at most `_TRIES` lines. So the rarest word is looked up first: the fewest lines contain it.
+    # The loop below checks at most `_TRIES` lines, for all words together. So the rarest word is looked up first: the
+    # fewest lines contain it.
     anchors = sorted(spelt, key=lambda word: sum(map(content.count, spelt[word])))
     tries = 0
     for anchor in anchors:
@@ -140,8 +141,8 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
             if name and _has(low, anchor) and all(name.file in above[word] or _has(low, word) for word in words):
                 yield begin, line
         if not above[anchor] and len(anchor) >= SHORTEST:
-            # No group of any file contains this word. So every hit must have the word in its own name, and this search
-            # has found all hits. Searches for the other words would find nothing new.
+            # No file is in a group whose name contains this word. So every hit must have the word in its own name, and
+            # the search for this word has found all hits. Searches for the other words would find nothing new.
             return
 
 

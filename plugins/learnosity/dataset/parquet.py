@@ -173,8 +173,8 @@ def _add(names: dict[str | None, str], key: str) -> str:
     return names[key]
 
 
-# The DuckDB type of a column, by the types of its values (`_type_of`). With any other mixture, the column becomes text.
-# An example is `long` with `fraction`: a DOUBLE cannot store every integer above 2**53.
+# The DuckDB type of a column, by the types of its values (`_type_of`). A set of types that is not here makes a text
+# column. One is `long` with `fraction`: `long` is an integer above 2**53, and a DOUBLE cannot store each of these.
 _COLUMN_TYPES = {
     frozenset({"whole"}): "BIGINT",
     frozenset({"whole", "long"}): "BIGINT",
@@ -219,8 +219,8 @@ async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Ro
 def _convert(rows: _Rows, file: Path) -> int:
     columns = rows.columns()
     with duckdb.connect() as database:
-        # The column types are set here, because DuckDB would guess them from the first rows. In a column that it takes
-        # for whole numbers, it would change 1.5 in a later row to 2.
+        # The column types are set here, because DuckDB would guess them from the first rows. If the first rows have
+        # only whole numbers, DuckDB would change 1.5 in a later row to 2.
         read = f"* FROM read_json($path, format = 'newline_delimited', columns = {_struct(columns)})"
         listed, own, root = (rows.paths[source] for source in (Source.LISTED, Source.OWN, Source.ROOT))
         database.execute(f"CREATE TABLE found AS SELECT DISTINCT {read}", {"path": str(listed)})

@@ -18,9 +18,10 @@ from learnosity.dataset.group_files import stem_of, suffix_of
 from learnosity.dataset.key_figures import figures_of_items
 from learnosity.dataset.tables import Document, Kind, Table, is_number
 
-CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
-# Maximum number of files that are read in all. More than `CANDIDATES` files are read only if the first ones have no
-# questions, or if they have different questions.
+# Number of files that are read first. Usually one of these has all questions, and the others repeat them.
+CANDIDATES = 5
+# Maximum number of files that are read in all. More than `CANDIDATES` files are read only if none of the first
+# `CANDIDATES` files has questions, or if one has questions that the files before it do not have.
 MOST_PARTS = 20
 _NAMES = ("item_reference", "question_reference")
 Name = str | None
@@ -51,7 +52,7 @@ class Questions:
 
     def __init__(self) -> None:
         self.in_parts = False
-        self._path = ""  # path of the first file that has questions
+        self._path = ""  # path of the first file whose questions are counted
         self._paths: list[str] = []  # paths of the files whose questions are counted
         self._other_paths: list[str] = []  # paths of files that show the same questions in another way
         # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`.
@@ -88,8 +89,8 @@ class Questions:
             if "question_reference" not in named:
                 self._other_paths.append(path)
                 return
-            # This file names questions, and all files before it name only items. They may show the same questions in
-            # another way. So counting starts again with this file, and the earlier files go to `_other_paths`.
+            # This file names questions, and all counted files before it name only items. Those files may show the same
+            # questions in another way. So counting starts again with this file, and they go to `_other_paths`.
             self._first, self._more, self._named = None, [], set()
             self._pairs, self._items, self._questions = set(), set(), set()
             self._other_paths, self._paths = [*self._other_paths, *self._paths], []

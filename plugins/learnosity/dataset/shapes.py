@@ -12,10 +12,10 @@ from typing import Any
 from learnosity.results.content import MEASURES
 from learnosity.results.values import number
 
-# Name of the table with the groups above the group that a file describes. Such rows are only repeated there for
-# comparison, because each of these groups has its own file. So groups are not counted in this table.
+# Name of the table with the groups above the group that a file describes. Each of these groups has its own file, and
+# its row is only repeated in this table, for comparison. So the rows of this table are not counted.
 ANCESTORS = "ancestors"
-# A row with one of these fields is a row of groups, users or items.
+# A row with one of these fields is about a group, a user or a question.
 TELLING = frozenset(
     {"user_id", "group_name", "item_reference", "question_reference", "p_value", "discrimination_index"}
 )
@@ -26,13 +26,15 @@ _OF_A_QUESTION = frozenset(
     | {"item_id", "question_id"}
 )
 _SUBJECTS = _OF_A_GROUP | _OF_A_QUESTION
-# Names of lists of groups and users. The entries of such a list are about groups or users, even if they have no ids.
+# Names of lists of groups and users. The entries of such a list are about groups or users, even if they have no ids. So
+# if they have results but no ids, rows would be lost: `measure_without_id` finds such a list.
 _LISTS_OF_GROUPS = frozenset({"groups", "users", "students"})
 _LISTS = _LISTS_OF_GROUPS | {"items", "questions"}
 # In an object with rows by their ids, such as `{"u1": {…}, "u2": {…}}`, the keys are ids. The keys below are no ids,
 # but names of fields, lists or single rows. So an object with one of them does not have rows by their ids.
 _NO_IDS = MEASURES | _SUBJECTS | TELLING | _LISTS | {"data", "rows", "records", "results", "row", "group", "user"}
 # A list with one of these names may have rows without names of columns, such as `"rows": [["u1", "5"], ["u2", "7"]]`.
+# In such a list, `has_names_apart` accepts a number that is written as a text, such as `"5"`.
 _LISTS_OF_ROWS = _LISTS | {"rows", "data", "records", "results", "values", "cells"}
 NAMES_APART = "rows apart from the names of their columns"
 # Fields with a name for people. `_are_alike` ignores them, because some rows of a list may have them and others not.

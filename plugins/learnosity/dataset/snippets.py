@@ -95,8 +95,8 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
         # DuckDB takes one compression for all files of a query, so it cannot read gzip files and plain files together.
         _cannot("DuckDB") if packed and None in rows.encodings else _in_duckdb(folder, _duckdb(base, rows)),
         *(Snippet(tool, _frames(base, rows, *code), _access(folder, "s3fs")) for tool, *code in frames),
-        # Spark recognises gzip only by a file name that ends with `.gz`. Files that were served as gzip keep their
-        # names, and these usually do not end so. So Spark cannot read them.
+        # Spark recognises gzip only by a file name that ends with `.gz`. A file that Learnosity served as gzip keeps
+        # its name, which is usually one like `group.json`. So Spark cannot read it.
         _cannot("Spark") if packed else spark,
     )
 

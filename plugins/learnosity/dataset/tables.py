@@ -26,7 +26,7 @@ from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS, NAMES_APART, TELLING, has_names_apart, is_keyed, keyed_rows
 
 MAX_DEPTH = 4  # tables are looked for in at most this many levels of nested objects
-MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
+MAX_TEXT = 200_000  # maximum number of characters that are shown of a file without tables
 # When texts are sorted, numbers in them are compared by value: `a_2` comes before `a_10`. Only numbers in the first
 # 64 characters of a text are compared so.
 _SORTED = 64
@@ -237,8 +237,8 @@ class Search:
             for key, each in value.items():
                 yield from self.tables(str(key), each, (*keys, str(key)))
             if name == ANCESTORS:
-                # `ancestors` may be an object with a key for each level. These keys are no ids of rows, so what was
-                # noted for this object is dropped.
+                # `ancestors` may be an object with a key for each level. These keys are no ids of rows, so what the
+                # lines above added to `keyed` for this object is dropped.
                 del self.keyed[before:]
             return
         self.hidden = self.hidden or has_rows(value)

@@ -31,15 +31,19 @@ MAX_CELL: Final = 131_072
 MAX_ROW: Final = 1024 * 1024
 """Maximum number of characters of one row. With this limit, a file without line ends cannot fill the memory."""
 
-_SAMPLE: Final = 64 * 1024  # at least this many characters of a file are read to find its header and its delimiter
+# The header and the delimiter are looked for in the first characters of a file: at least this many, or the whole file.
+_SAMPLE: Final = 64 * 1024
 _MARK: Final = "\ufeff"
-# Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file. This line is not the
-# header, and no other delimiter is tried.
+# Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file. The header is then
+# the next line that is not empty, and only the named delimiter is tried.
 _SEP: Final = re.compile(r'"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
-_UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
+# Python's `csv` raises an error with this text if its input ends inside quotes. Either the rest of the row has not been
+# read yet, or the quote is never closed.
+_UNFINISHED: Final = "unexpected end of data"
 
-# The key is the line end of the file's first row. The pattern finds line ends that no row of this file may have. Inside
-# of quotes, they are allowed. So if a text has one, the line end of each of its rows is checked (slower).
+# The key is the line end of the file's first row. The pattern finds the line ends that no row of this file may have. A
+# cell in quotes may hold them. So if a piece of the file has such a line end, the end of each row in this piece is
+# checked, which is slower.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
 # The key is the line end of the file's first row. The value lists the line ends that a row may have; "" is the end of
 # the file. A row with another line end is refused: it may be half a row, cut at a line break in a cell without quotes.
@@ -101,7 +105,7 @@ class DelimitedText(Generic[Found]):
         first_line = re.split(r"[\r\n]", sample, maxsplit=1)[0]
         best: tuple[tuple[bool, int], Dialect, str, list[str], Any] | None = None
         for delimiter in self._delimiters:
-            # `'` is taken for a quote only if a name in the header begins with it. Otherwise it may be an apostrophe.
+            # `'` is a quote only if a name in the header begins with it. Otherwise it is text, such as an apostrophe.
             quote = "'" if first_line.startswith("'") or f"{delimiter}'" in first_line else '"'
             ends = first_line_end(sample, delimiter, quote)
             line_end = ends[1] if ends else "\n"
@@ -213,8 +217,8 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The length of the complete rows is counted in the lines of `block`. The lines that `_Lines` gave cannot be
-        # counted: some are shorter, because a byte order mark was removed from them.
+        # The lengths of the lines of `block` are added up. Those of the lines from `_Lines` would give too small a sum,
+        # because `_Lines` removes byte order marks.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

@@ -140,7 +140,7 @@ class Identities:
             self._database = None
 
     def _spill(self) -> None:
-        # With an empty name, SQLite makes a private temporary file and removes it on close.
+        # With an empty name, SQLite makes a private temporary file, and removes it when the connection is closed.
         self._database = sqlite3.connect("")
         self._database.execute("PRAGMA cache_size = -32000")  # at most 32 MB of the database in memory
         # SQLite needs a journal to undo an `add` that finds a duplicate. The journal is kept in memory: it is small,

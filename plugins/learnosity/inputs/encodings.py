@@ -15,9 +15,11 @@ UTF16: Final = "UTF-16"
 WINDOWS_1252: Final = "Windows-1252"
 
 UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
-# Matches the first line of a UTF-16 text that is not empty, in either byte order. Group 1 is the line without its end.
+# Matches the start of a UTF-16 text in either byte order: any empty lines, and then the first line that is not empty.
+# Group 1 is this line, without its line end.
 _FIRST_LINE: Final = re.compile(rb"(?s)(?:\0[\r\n]|[\r\n]\0)*+((?:(?!\0[\r\n]|[\r\n]\0)..)*+)")
-_SAMPLE: Final = 512  # number of bytes at the start of a file that show whether it is UTF-16 without a byte order mark
+# If a file has no byte order mark, this many bytes at its start are tested for UTF-16.
+_SAMPLE: Final = 512
 
 
 class DecodedText:
@@ -53,8 +55,8 @@ class DecodedText:
 
     def _utf8_or_windows(self, pieces: Iterable[bytes]) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
-        # True as soon as a character beyond ASCII, such as é, was valid UTF-8. Then the file is UTF-8, and not
-        # Windows-1252.
+        # True as soon as a character beyond ASCII, such as é, was valid UTF-8. Then the file is UTF-8, and a later byte
+        # that is not valid UTF-8 is an error, not a sign of Windows-1252.
         certain = False
         for piece, final in _with_last(pieces):
             try:
@@ -87,9 +89,9 @@ def _strict(pieces: Iterable[bytes], codec: str, name: str) -> Iterator[str]:
         try:
             text = decoder.decode(piece, final)
         except UnicodeDecodeError as error:
-            # `from None`: the original error contains the bytes of the file, which must not get into a log.
             if before := bytes(error.object[: error.start]).decode(codec):
                 yield before
+            # `from None`: the original error contains the bytes of the file, which must not get into a log.
             raise UnreadableError(f"not valid {name} from here on") from None
         if text:
             yield text
@@ -105,8 +107,9 @@ def utf16_codec(head: bytes) -> str | None:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
     head = head[:_SAMPLE]
-    # Rows in another script, such as Chinese, have few zero bytes, and the file would not look like UTF-16. The header
-    # is usually in Latin letters, so the first line is also tested alone.
+    # In UTF-16, each Latin letter has a zero byte, but Chinese characters, for example, have nearly none. So a file
+    # with Chinese rows does not look like UTF-16 as a whole. Its header is usually in Latin letters, so the first line
+    # is also tested alone.
     line = _FIRST_LINE.match(head)
     return _by_zeros(head) or (_by_zeros(line[1]) if line else None)
 

@@ -22,7 +22,7 @@ from learnosity.storage.uris import parse_uri, split_glob
 
 log = logging.getLogger(__name__)
 _WILDCARD = re.compile(r"[*?]")
-_MOST_TOLD = 10  # if more paths than this are passed over, the log names the first ones and counts the others
+_MOST_TOLD = 10  # the log names at most this many of the paths that are passed over, and counts the others
 _CHECK = "Check input_uri: it names a file, a folder or a glob."
 _MEND = "Mend it, remove it, or begin its name with _, so that it is passed over"
 
@@ -76,8 +76,9 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         try:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
-            # `error` comes from a HEAD request. Its reply has no body, so its real cause may be unknown. If `listed`
-            # names another cause than missing rights, such as a wrong key or a wrong clock, `listed` is raised.
+            # `error` comes from a HEAD request. The reply to such a request has no body that could name the cause, so a
+            # wrong key or a wrong clock looks like missing rights. If the listing names such a cause, `listed` is
+            # raised instead.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 
@@ -94,9 +95,9 @@ async def _listed(
     tables: dict[str, str] = {}
     folder = ""  # a folder that the glob matches; if the glob matches no file, the error names this folder
     globs = _globs(pattern)
-    # A pattern with brackets, such as `a[1].csv`, may be a glob or the name of a file. If the listing has a file with
-    # this name, `named` is that file. A HEAD request would not be reliable: if the credentials have few rights, a store
-    # may answer 403 for a missing file.
+    # A pattern with brackets, but without `*` and `?`, may be a glob or the name of a file: for example `a[1].csv`. If
+    # the listing has a file with this name, `named` is that file. A HEAD request could not find this out reliably: if
+    # the credentials have few rights, a store may answer 403 for a missing file.
     name, named = pattern if pattern and not _WILDCARD.search(pattern) else None, None
     async for batch in store.list_keys():
         named = next((info for info in batch if info.path == name), named)
@@ -159,8 +160,8 @@ def _input_file(store: Store, info: ObjectInfo) -> InputFile:
     version = f"{info.size} {info.etag or info.modified}"
     lasting = ""
     if info.etag and store.uri.startswith("file://"):
-        # The tag of a local file is `<inode number>-<time>-<size>`. A copy of the file has another inode number. So has
-        # the same file on another machine, if its folder is mounted from a bucket. So the inode number is left out.
+        # The tag of a local file is `<inode number>-<time>-<size>`. The inode number is left out here, because it
+        # differs for a copy of the file. On another machine, it may differ even for the same file in a mounted bucket.
         lasting = f"{info.size} {info.etag.partition('-')[2]}"
     return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version, info.path, lasting)
 
@@ -197,9 +198,9 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     parts = info.path.split("/")
     if is_marker(parts[-1]) and not is_marker(globs[-1]):
         return False
-    # A symbolic link whose target is missing may stand for a folder with input, such as one that is not mounted now. So
-    # the link is also taken if the glob could match a file in that folder. `_listed` then refuses the input, or passes
-    # over the link and logs a warning.
+    # The target of a symbolic link may be missing, for example because it is a folder with input that is not mounted
+    # now. So the link is also taken if the glob could match a file in that folder. `_listed` then refuses the input, or
+    # it passes over the link and logs a warning.
     return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
 
 
@@ -234,8 +235,9 @@ def _matches(parts: Sequence[str], globs: Sequence[str], *, below: bool = False)
 
     :param below: whether it may match something in a folder of this path.
     """
-    # `places` are the positions in `globs` that can be reached with the parts of the path so far. All of them are
-    # followed at once. To try one after the other would take exponential time for a glob with several `**`.
+    # A position in `globs` is in `places` if the globs before it match the parts of the path so far. With `**`, there
+    # may be several such positions. All are followed at once: to try one after the other would take exponential time
+    # for a glob with several `**`.
     places = _with_nothing({0}, globs)
     for part in parts:
         after: set[int] = set()

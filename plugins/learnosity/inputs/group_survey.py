@@ -23,13 +23,15 @@ MAX_GROUPS: Final = 250_000
 KEPT: Final = 10
 """How many warnings are kept. The others are counted."""
 
+# Unicode categories of control characters and invisible characters. A group name with such a character gets a warning.
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
-# These characters are invisible, too, but a name with one gets no warning: words in Persian and in Indian scripts
-# contain them.
+# These two characters are in a category of `_UNSEEN`. But a name with one of them gets no warning, because words in
+# Persian and in Indian scripts contain them.
 _JOINERS: Final = "\u200c\u200d"
 # What pandas and databases write as text for a missing value. A group with such a name gets a warning.
 _NO_VALUE: Final = frozenset(("None", "nan", "NaN", "NaT", "<NA>", "NULL", "null"))
-_ROW_BITS: Final = 40  # the file and the row of a name are kept in one integer; its lowest 40 bits are the row
+# The place of a name is kept in one integer: the lowest 40 bits are the row, the bits above are the index of the file.
+_ROW_BITS: Final = 40
 
 
 log = logging.getLogger(__name__)

@@ -10,15 +10,15 @@ _MARKERS: Final = re.compile(
         (
             r".*\._COPYING_",  # Hadoop: a file that is still being copied
             r".*\.(crc|sha1|sha256|sha512|md5)",  # the checksum of another file
-            # A file that is not finished, or a backup copy.
+            # A file that is not finished, or a backup copy; some tools add a random ending, such as `.5f3a09c2`.
             r".*\.(tmp|temp|part|partial|filepart|crdownload|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",
             r".*_\$folder\$",  # Hadoop on S3: an empty object that stands for a folder
             r".*\.(csv|txt|parquet|orc|avro)\.metadata",  # Athena: the columns of a query's result
-            # Athena (UNLOAD, CREATE TABLE AS, INSERT INTO): the list of the data files, and the columns.
+            # Athena (UNLOAD, CREATE TABLE AS, INSERT INTO): the list of the data files; the columns of these files.
             r"[0-9a-f-]{36}(-manifest\.csv|\.metadata)",
             r".*(?<![A-Za-z0-9])manifest(\.json)?",  # Redshift (UNLOAD … MANIFEST): the list of the data files
             r".*\.manifest",
-            # Lock files and temporary files of Office; view settings of a folder in Windows.
+            # Lock files and temporary files of Office; `Thumbs.db` and `desktop.ini`, which Windows puts into folders.
             r"~\$.*|~.*\.tmp|Thumbs\.db|desktop\.ini",
             r".*~",  # backup files of editors
         )

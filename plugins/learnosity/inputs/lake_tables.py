@@ -17,7 +17,8 @@ _LOG: Final = re.compile(
     # A metadata file of Iceberg: `v3.metadata.json` or `00003-<uuid>.metadata.json`, also compressed with gzip
     r"|(?P<Iceberg>metadata/v?[0-9][0-9a-f-]*(?:\.gz)?\.metadata\.json(?:\.gz)?))(?:/.*)?"
 )
-# Every path that `_LOG` matches contains one of these texts. They are looked for first, because that is faster.
+# Every path that `_LOG` matches contains one of these texts. So a path with none of them need not be compared with
+# `_LOG`, which is slower than looking for a text.
 _MARKS: Final = ("_delta_log", ".hoodie", "metadata/")
 _DATA: Final = re.compile(r".*\.(parquet|parq|pq)", re.IGNORECASE)
 

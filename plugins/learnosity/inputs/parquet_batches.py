@@ -34,7 +34,7 @@ def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]
 def _characters(rows: list[tuple[Any, ...]]) -> int:
     """Characters of all texts in rows."""
     try:
-        # The quickest way to count them; it raises TypeError if a cell is not a text.
+        # This is the quickest way to count the characters. It raises TypeError if a cell is not a text.
         return len("".join(chain.from_iterable(rows)))
     except TypeError:
         cells = list(chain.from_iterable(rows))

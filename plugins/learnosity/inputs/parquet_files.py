@@ -143,8 +143,9 @@ class ParquetFiles:
         """The columns, and the query that reads them as text."""
         paths = _paths(schema)
         columns = self._find([".".join(path) for _, path in paths])
-        # DuckDB ignores case in column names. If two names differ only in case, it renames one of the two columns. The
-        # new name may even be that of a third column. So a column is found by its position, not by its name.
+        # DuckDB ignores case in column names. If two names differ only in case, DuckDB renames one of the two columns.
+        # The new name may even be that of a third column. So a column is found by its position: `shown` has the names
+        # that DuckDB gives, in the order of the columns.
         shown = [str(row[0]) for row in self._query(f"DESCRIBE SELECT * FROM {_SOURCE}", [str(file.path)]).fetchall()]
         fields = [path[1].casefold() for _, path in paths if len(path) > 1]
         places = []
@@ -223,7 +224,8 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     database = duckdb.connect(config=_CONFIG)
-    database.execute("SET enable_progress_bar = false")  # the progress bar would be written into the log of the task
+    # DuckDB would write its progress bar into the log of the task.
+    database.execute("SET enable_progress_bar = false")
     quoted = folder.replace("'", "''")
     database.execute(f"SET allowed_directories = ['{quoted}/']")
     database.execute("SET enable_external_access = false")
@@ -241,8 +243,9 @@ def _paths(schema: tuple[Any, ...]) -> list[tuple[int, tuple[str, ...]]]:
     for index in range(schema[0][1] or 0):
         name, children, _, *kinds = schema[at]
         end = _skip(schema, at)
-        # If `groups` is a struct, its children are fields. A list or a map has children, too, but they are not fields.
-        # Lists and maps have a converted type or a logical type (the first two of `kinds`), and structs have neither.
+        # If `groups` is a struct, its children are fields, which are read like columns. A list or a map has children,
+        # too, but they are not fields. Lists and maps have a converted type or a logical type (the first two of
+        # `kinds`); structs have neither.
         if name.casefold() == "groups" and children and not any(kinds[:2]):
             at += 1
             while at < end:

@@ -141,7 +141,7 @@ def _struct(name: str, keys: Sequence[str]) -> Any:
 def _is_good(cells: Values, column: Column) -> bool:
     try:
         lengths = list(map(len, cells))
-    except TypeError:  # `len` of a null raises this error
+    except TypeError:  # a cell is null: `len(None)` raises this error
         return False
     if lengths and not (min(lengths) > 0 and max(lengths) <= (column.most or MAX_CELL)):
         return False

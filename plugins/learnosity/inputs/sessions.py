@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
-_BATCH: Final = 4096  # number of records that are made in one step
+_BATCH: Final = 4096  # maximum number of records in one of the blocks that `SessionRows.gathered` gives
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _UUID_LENGTH: Final = 36
 # Characters that may stand around and between session ids in a cell, as in {a,b} (PostgreSQL) or ['a', 'b'] (Python).
@@ -53,7 +53,7 @@ class SessionRows:
         """A hash of the groups of each record."""
         self._more: dict[tuple[str, int], int] = {}
         """The numbers of the further records of users, by user and hash of their groups."""
-        # With an empty name, SQLite makes a private temporary file and removes it on close.
+        # With an empty name, SQLite makes a private temporary file, and removes it when the connection is closed.
         self._database = sqlite3.connect("")
         self._database.execute("PRAGMA cache_size = -16000")  # at most 16 MB of the database in memory
         self._database.execute("PRAGMA journal_mode = OFF")
@@ -111,8 +111,8 @@ class SessionRows:
         )
         names, grouped = iter(self._users), groupby(rows, key=lambda row: row[0])
         more = {place: user for (user, _), place in self._more.items()}
-        # A user with more sessions than allowed is refused. One session too many is enough to see this, so no more are
-        # read.
+        # A user with more sessions than allowed is refused. To see this, one session above the limit is enough. So the
+        # further sessions of this user are skipped.
         enough = None if self._most is None else self._most + 1
         while batch := list(islice(((key, list(islice(of_user, enough))) for key, of_user in grouped), _BATCH)):
             ids, others, sessions = [], [], []
@@ -180,8 +180,8 @@ def _is_one(text: str, *, blank: bool) -> bool:
     :param blank: whether blanks alone are an id.
     """
     if not _MARK.search(text):
-        # Two UUIDs with another character between them, such as a slash, are not one id. A text that is too short for
-        # two UUIDs need not be searched for them.
+        # This text has no character of `_BETWEEN`. If it has two UUIDs with another character between them, such as a
+        # slash, it is not one id. The length is compared first, because a short text need not be searched for UUIDs.
         return len(text) < 2 * _UUID_LENGTH or len(_HOLDS_UUID.findall(text)) < 2
     if _HOLDS_UUID.search(text):
         return _HOLDS_UUID.fullmatch(text.strip()) is not None

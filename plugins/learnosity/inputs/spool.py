@@ -179,7 +179,8 @@ class _Spool:
         :param users: how many different users there are, if they are counted elsewhere.
         """
         self._records += records
-        if not self._problems.count:  # after a problem, nothing more is written: `finish` will refuse the whole input
+        # After the first problem, nothing more is written, because `finish` will refuse the whole input.
+        if not self._problems.count:
             self._target.write(clean)
             self._hash.update(clean)
             self._bytes += len(clean)

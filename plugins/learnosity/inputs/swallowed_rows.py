@@ -23,8 +23,8 @@ _ARE_ROWS: Final = (
     "a cell of several lines looks like rows between two quotes that are text: double the quotes in cells; if the cell "
     "is right, put the names in the header in double quotes"
 )
-# If a file has no groups, a cell is taken for several rows only if the ids of these rows have at least this many
-# characters. A UUID without hyphens has this many.
+# In a file without groups, a cell is refused as several rows only if each id in these rows has at least this many
+# characters, as a UUID without hyphens has. Shorter ids may be words of a text, so the cell is sent, with a warning.
 _LONG_ID: Final = 32
 
 
@@ -69,7 +69,8 @@ class SwallowedRows:
         self._count += len(doubtful)
         self._doubtful = [*self._doubtful, *doubtful][:KEPT]
         if len(self._sure) >= MAX_PROBLEMS:
-            self.file_ends(name, is_quoting=False)  # raises the error that there are too many problems
+            # This call adds each row of `_sure` to the problems. They are too many now, so it raises an error.
+            self.file_ends(name, is_quoting=False)
         left = [place for place in range(len(rows)) if place not in sure]
         return [numbers[place] for place in left], [rows[place] for place in left]
 

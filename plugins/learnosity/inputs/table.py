@@ -141,15 +141,15 @@ class TableInput:
             rows = [row for row in rows if row]
         if block.has_lines and not table.is_quoting:
             numbers, rows = self._swallowed.sift(name, numbers, rows, columns, table)
-        # A row that repeats the header has a column name in each needed column. A row of empty cells has "" there. The
-        # first needed column (`place`) is searched for these texts. If it has none, the block has no such row, and
-        # nothing has to be checked row by row for this.
+        # Rows are checked one by one only if the block may have a bad row. Cells may be odd (`is_odd`), or the number
+        # of cells may be wrong. Or a row may repeat the header or have only empty cells: then its cell in the first
+        # needed column (`place`) is a column name or "".
         names, place = frozenset((*folded(header), "")), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []
             for number, row in zip(numbers, rows, strict=True):
                 if width > 1 and self._is_checked and not any(map(str.strip, row)):
-                    continue  # spreadsheets write rows of empty cells; they are no rows of the input
+                    continue  # spreadsheets write rows of empty cells, which are no rows of the input
                 if any("\0" in cell for cell in row):
                     self._problems.add(name, number, "the row holds a NUL byte: write the file again without it")
                 elif len(row) != width:

@@ -18,11 +18,12 @@ BLOCK: Final = 256 * 1024
 _PACKED_BLOCK: Final = 64 * 1024  # bytes of compressed data that are unpacked in one step
 _HEAD: Final = 4096  # number of bytes at the start of a file from which its kind is recognised
 _GZIP: Final = re.compile(rb"\x1f\x8b")
-# Matches the start of a zstd file. It is a frame, or a skippable frame (RFC 8878, 3.1): parallel compressors write a
-# skippable frame first.
+# Matches the first bytes of a zstd file. They begin a frame with data, or a skippable frame (RFC 8878), which has no
+# content of the file: parallel compressors write a skippable frame first.
 _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-# In a pattern, this follows the mark of a format. It matches if a byte that no text contains comes soon after the mark.
-# Without it, a CSV file would be taken for Parquet if its header begins with the mark `PAR1`.
+# Stands in a pattern after the mark of a binary format, such as `PAR1` of Parquet. It demands a control character
+# within the next 65 bytes, which no text file has there. Without this, a CSV file whose header begins with `PAR1` would
+# be taken for Parquet.
 BINARY: Final = rb"(?s:.{0,64}?)[\x00-\x08\x0e-\x1f]"
 _FOREIGN: Final = (
     (
@@ -106,7 +107,8 @@ def pieces_of(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
                 start += size
             rest = bytearray(chunk[start:])
     except UnreadableError:
-        # These bytes come before the damaged data. Their lines are counted, so that the error names the right line.
+        # `rest` has the bytes before the damaged data. The caller counts the lines that it receives, and its message
+        # about the error names a line. So it must receive these bytes before the error.
         yield bytes(rest)
         raise
     yield bytes(rest)
@@ -132,7 +134,7 @@ def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
         data = piece
         while True:
             if member is None:
-                data = data.lstrip(b"\0")  # some tools add zeros after the last member
+                data = data.lstrip(b"\0")  # some tools add zero bytes after the last member; they are skipped
                 if not data:
                     break
                 member = zlib.decompressobj(wbits=31)

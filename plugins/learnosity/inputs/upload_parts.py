@@ -12,7 +12,8 @@ from learnosity.errors import InputError
 
 MAX_PARTS: Final = 100
 """Maximum number of input files of one dataset: a limit of Learnosity."""
-TARGET_PART_BYTES: Final = 8 * 1024 * 1024  # usual size of one uploaded part, in bytes
+# A part has at most about this many bytes, unless there would be more than `MAX_PARTS` parts.
+TARGET_PART_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
     wanted = min(most, -(-total // target))
     cuts = {0, total}  # a set, because two cuts within one long line both move to the end of that line
     for number in range(1, wanted):
-        # `readline` moves the cut to the end of its line. The search begins one byte earlier, so that a cut that is
-        # already directly after a line end does not move.
+        # `readline` moves the cut to the end of its line. It starts one byte before the cut. So if this byte is a line
+        # end, the cut stays where it is.
         file.seek(total * number // wanted - 1)
         file.readline()
         cuts.add(file.tell())

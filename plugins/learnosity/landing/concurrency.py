@@ -15,15 +15,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 
-# Maximum number of bytes of files in memory, for small and large files together. It must be enough for
+# Memory in bytes that one landing task may use for its files, small and large ones together. It must be enough for
 # `MAX_LARGE_FILES` large files.
 MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # how many files are landed at the same time at the beginning
 MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time
-# Each file that is landed may hold two network connections, one to its source and one to the store. A process may have
-# only a certain number of open files and connections. Landing leaves this many of them, but at most half of them, for
-# everything else in the process.
+# A process may have only a certain number of open files and connections (`ulimit -n`). Landing leaves 256 of them, or
+# half of them if this is fewer, for everything else in the process. Each file that is landed may need two connections:
+# one to its source, and one to the store.
 OPEN_FILES_FOR_THE_REST = 256
 # `AdaptiveLimit.limit` is how many files are landed at the same time. A higher limit is kept only if the rate of
 # landing becomes more than 1.1 times as high. A smaller growth may be random.
@@ -40,7 +40,9 @@ HOLD_WINDOWS = 20
 # At the beginning, each step multiplies the limit by this. With smaller steps, a few thousand files from a distant
 # source would land before the best limit is found.
 GROWTH_WHILE_CLIMBING = 4.0
-GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
+# After `HOLD_WINDOWS` measurements, the limit is multiplied by this. If landing becomes faster, the next steps multiply
+# the limit by `GROWTH_WHILE_CLIMBING` again.
+GROWTH_WHEN_TRYING_AGAIN = 1.5
 # Overload replies (429, 503) within this time halve the limit only once. Many files get such a reply at the same time,
 # and if each reply halved the limit, a short overload would reduce the limit to 1.
 CUT_SECONDS = 1.0
@@ -53,10 +55,10 @@ UNIT_BYTES = 64 * 1024
 # help. On two processors, landing a set of large files eight at a time took 6 % longer than two at a time.
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2
-# If the large files receive, on average, fewer bytes per second than this, the network is slower than the processors.
-# Then `MAX_LARGE_FILES` files are landed at the same time, because this is faster.
+# If each large file receives, on average, fewer bytes per second than this, the network is slower than the processors.
+# Then `MAX_LARGE_FILES` large files are landed at the same time, because this is faster.
 SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
-SLOW_AFTER_SECONDS = 0.25  # shortest time over which the bytes per second of a file are measured
+SLOW_AFTER_SECONDS = 0.25  # shortest time over which these bytes per second are measured
 
 
 class AdaptiveLimit:

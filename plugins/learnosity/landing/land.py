@@ -167,8 +167,8 @@ class _Lander:
 
     async def _from_reply(self, file: ResultFile) -> Landed:
         size = file.bytes or 0
-        # A content larger than `BLOCK_BYTES` is read and decrypted only now. Meanwhile, two more copies of it are in
-        # memory. So it counts as three times its size.
+        # A content larger than `BLOCK_BYTES` was stored by itself, and is read from the store and decrypted only now.
+        # Meanwhile, two more copies of it are in memory, so it counts as three times its size.
         async with self._memory.holding(3 * size if size > BLOCK_BYTES else size):
             return await self._content(file)
 

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 # A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-# A file fails after this many attempts. An attempt that receives bytes counts as the first one again, so a download
-# that makes progress does not fail.
+# A file fails after this many attempts. When an attempt receives bytes, counting begins again with this attempt as the
+# first one. So a download that makes progress does not fail.
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
@@ -84,8 +84,8 @@ class LargeFile:
             self._transfer.metrics.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, rest) as download:
-                    # If the network connection breaks, the piece that has not arrived completely is lost. So the pieces
-                    # are smaller here than above.
+                    # A connection has broken before, and this one may break too. Then the piece that has not arrived
+                    # completely is lost. So the pieces here are smaller than the pieces of the first download above.
                     async for piece in self._take(download, READ_AHEAD_BYTES):
                         attempt = 0
                         yield piece

@@ -106,7 +106,7 @@ class Listing:
         if secret is None:
             return None
         if self._cipher is None:
-            # Not imported at the top of the module, because only tasks that request the listing need this package.
+            # This import is not at the top of the module, because only tasks that request the listing need the package.
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
             self._cipher = AESGCM(secrets.token_bytes(32))

@@ -54,7 +54,8 @@ WALK_CONCURRENCY = 16
 # digest is added.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
-# Matches in a text that may be an address, rows or JSON. A text without a match is a mere name.
+# Finds characters that results have: `/` in an address, `{` in JSON, a line end or a comma without a blank in CSV. A
+# text without a match holds no results: it is only a name, such as a status.
 _MORE = re.compile(r"[/{\n]|,(?! )")
 
 
@@ -89,7 +90,8 @@ class ResultSet:
         # Whether the API may still reply that it does not know the dataset, although a job has made it. The first reply
         # that is understood sets this to False.
         self._may_be_absent = has_job
-        # Whether the last reply held nothing but names. While `_may_be_absent` is True, such a reply means: not ready.
+        # Whether the last reply held no results, but only single values, such as an id. While `_may_be_absent` is True,
+        # such a reply means that the dataset is not ready.
         self._is_bare = False
 
     async def list(self) -> Listing:
@@ -194,9 +196,9 @@ class ResultSet:
                     "run config. If one reply holds the whole dataset, declare that in the extra `results` of the "
                     'connection: {"inline": "data"} (docs/learnosity-api.md).'
                 )
-            # Two replies may name the same group, because a reply may name groups of deeper levels too. But if one
-            # reply names a group twice, the two may be different groups, and their files would have the same name. So
-            # the group is noted as a duplicate, and `make_plan` refuses the listing.
+            # Two replies may name the same group, because a reply may name groups of deeper levels too. This is no
+            # error. But if one reply names a group twice, the two may be different groups, and their files would have
+            # the same name. So the group is noted as a duplicate, and `make_plan` refuses the listing.
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)

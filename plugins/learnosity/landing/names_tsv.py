@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 MAX_FILES = 20_000  # if more files would have to be read, no names.tsv is made
-# Size in bytes of the largest file that is read. The names in a larger file are left out. A compressed file is also
-# left out if its unpacked content is larger than this.
+# Size in bytes of the largest file that is read. For a compressed file, the size of its unpacked content must not be
+# larger either. The names in a larger file are not in names.tsv.
 FILE_BYTES = 4 * _MIB
 AT_ONCE = 32  # maximum number of files that are read at the same time
 BYTES_AT_ONCE = 8 * _MIB
@@ -88,7 +88,8 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
         if not questions.goes_on:
             # The dataset is an analysis with all its questions in one file, as usual. Its other files only repeat them.
             break
-    # A file of an analysis counts as left out only if it may have questions that are in no file that was read.
+    # `left_out` is the number of files whose names may be missing in names.tsv. In a group dataset, these are all files
+    # in `lacking`. In an analysis, a file counts only if it may have questions that are in no file that was read.
     left_out = len(lacking) if groups else sum(map(questions.may_lack, [*lacking, *chosen[read:]]))
     return bytes(content), NamesInfo(hashlib.sha256(content).hexdigest(), len(content), names, left_out)
 

@@ -40,9 +40,9 @@ log = logging.getLogger(__name__)
 # a block have at most `BLOCK_BYTES` together. A larger content has a block of its own.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
-# If there are more files than this, the signed URLs are stored beside the plan, encrypted, so that shards need not
-# request the listing again. For fewer files, this is done only if the listing took several API calls: one call is cheap
-# to repeat. Contents are always stored, because a second reply may differ, for example in a time.
+# If more files than this are landed, their signed URLs are stored beside the plan, encrypted. Then shards need not
+# request the listing again. For fewer files, URLs are stored only if the listing took several API calls, because one
+# call is cheap to repeat. Contents are always stored, because a second reply may differ, for example in a time.
 HAND_OVER_FILES = 10_000
 # No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
 # into shards.
@@ -205,8 +205,9 @@ def _owners(sizes: Sequence[int], shards: int) -> array[int]:
 
     The files are assigned one by one, the largest first: to shards 1, 2, 3, then 3, 2, 1, and so on.
     """
-    # One number holds the size and the `place` of a file: the number modulo `files` is the `place`, and a larger file
-    # has a lower number. This saves memory: a million numbers need 50 MB, a million pairs 150 MB.
+    # For each file, one number is made of its size and its `place`, its position in `sizes`. A larger file has a lower
+    # number, so it comes first. The number modulo `files` is the `place`. This saves memory: a million numbers need 50
+    # MB, and a million pairs of size and `place` 150 MB.
     largest, files = max(sizes, default=0), len(sizes)
     order = sorted((largest - size) * files + place for place, size in enumerate(sizes))
     owners = array("H", bytes(2 * files))

@@ -24,15 +24,16 @@ from learnosity.storage.store import Store
 log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
-# To compare a result file with the input, the task has to read the whole file. A file above these limits is not
-# compared.
+# To compare a result file with the input, the task has to read the whole file. A file with more bytes, or with more
+# objects and lists of JSON (`containers`), is not compared.
 _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
 # A dataset with more files than this is not compared with its input, because the names of all its files have to be in
 # memory.
 COMPARED_FILES = 200_000
 _POPULATION = re.compile(r'"population"\s*:\s*"?[1-9]')
 # Finds each statistic in the JSON text of a file, such as `"mean_score": null`, and captures `null` or the first digit.
-# Keys that begin with `max` or `unscored_max` are not found: they are scores that are possible without any session.
+# Keys that begin with `max` or `unscored_max` are not found: the highest possible score may be a number even if no
+# session was counted.
 _STATISTIC = re.compile(r'"(?!unscored_max|max)\w*_(?:score|percent)"\s*:\s*(null|-?\d)')
 _HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
 

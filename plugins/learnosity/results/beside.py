@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from learnosity.results import content, groups, links
@@ -24,6 +25,7 @@ from learnosity.results.known_keys import (
     GROUP_LISTS,
     INPUT_KEYS,
     LINK_BOXES,
+    LINK_WORDS,
     LISTING_KEYS,
     NAME_KEYS,
     OBJECT_KEYS,
@@ -44,15 +46,18 @@ _OF_THE_INPUT = INPUT_KEYS | words(
 )
 # Values under these keys repeat the request, or name input files. They are not read.
 _NOT_READ = ECHO_KEYS | _OF_THE_INPUT
-# Keys of an entry whose value is a number about its file. If the value is a text, it may be content.
+# Keys under which an entry usually has a number about its file. If the value is a text, it may be content, so it is
+# checked.
 _NUMBERS = words("count rows records lines")
-# Keys of files, folders, groups or rows. If an object with the address of a file has a list or an object under such a
-# key, the list or object may be more of the dataset. So the reply is refused. Exception: in a list of files, an entry
-# may have numbers there, as in `"rows": [1, 200]`.
+# In an object under one of these keys, as in `"description": {"text": …}`, a text may have several lines.
+_TEXTS = ABOUT_A_FILE | LINK_WORDS
+# Keys of files, folders, groups or rows. An object with the address of a file may also have a list or an object under
+# such a key. If this list or object is not empty, it may be more of the dataset, so the reply is refused. Exception: an
+# entry of a list of files may have numbers there, as in `"rows": [1, 200]`.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
-# If an object with the address of a file is in no list of files, a list of objects in it may be content. Then the reply
-# is refused. But under one of these keys, such a list only describes the file, as in `"tags": [{"name": "weekly"}]`.
-# In an entry of a list of files, such a list may stand under every key that is not in `_OF_DATA`.
+# An object with the address of a file may also have a list of objects, as in `"tags": [{"name": "weekly"}]`. Under one
+# of these keys, such a list only describes the file. Under another key, the list may be content, so the reply is
+# refused. Exception: in an entry of a list of files, every key that is not in `_OF_DATA` may have such a list.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"
@@ -62,7 +67,8 @@ _OF_THE_FILE = words(
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2")
 # Matches the name (without suffix) of a file that is one part of several: `part-1`, `export.part01`, `results_1_of_3`,
-# `results-001`. The names `export_2026` and `grade_5` do not match: their number may be a year or a grade.
+# `results-001`. The names `export_2026` and `grade_5` do not match: their number may be a year or a grade. Beside such
+# a part, `file_count` may be the number of parts. Beside a whole archive, it counts the files inside, so it is ignored.
 _PART_NUMBER = re.compile(
     r"(?<![a-z])(?:part|chunk|segment|shard|batch|vol|volume)[-_. (]*\d{1,5}(?!\d)|\d[-_ ]?of[-_ ]?\d"
     r"|(?<!\d)[-_. ]0\d{1,4}$",
@@ -89,7 +95,8 @@ def read_beside(
     reader = _Reader(found, record, names, listed)
     is_archive = not listed and _is_whole_archive(names[1])
     for each, value in record.items():
-        if is_input_count(each, value, record) or (is_archive and plain_key(each) == "filecount"):
+        is_of_archive = is_archive and plain_key(each) == "filecount" and integer(value) is not None
+        if is_of_archive or is_input_count(each, value, record):
             continue  # this number counts input files, or the files in an archive, but not the result files
         is_plain = not isinstance(value, dict | list)
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS, is_own=True)
@@ -126,7 +133,7 @@ class _Reader:
         elif not (self._note_of_entry if self._listed else self._note)(key, value):
             if isinstance(value, dict | list):
                 self._read_inside(key, value)
-            elif isinstance(value, str) and (not is_known or word in _NUMBERS):
+            elif isinstance(value, str) and (not is_known or word in _NUMBERS or content.holds_rows(value)):
                 self._read_text(word, value)
 
     def _note_of_entry(self, key: str, value: Any) -> bool:
@@ -161,7 +168,7 @@ class _Reader:
             if content.has_measure(value):
                 found.problems.append(_MORE)
             for each, child in value.items():
-                self.read(each, child, is_known=plain_key(each) in ABOUT_A_FILE)
+                self.read(each, child, is_known=word in _TEXTS or plain_key(each) in ABOUT_A_FILE)
         else:
             for child in value:
                 is_known = self._listed or word in LINK_BOXES | _OF_THE_FILE
@@ -175,13 +182,14 @@ class _Reader:
     def _read_text(self, word: str, text: str) -> None:
         """Note a text that may be content, or the name of another file."""
         if looks_like_a_file(text):
-            if text.rpartition("/")[2] not in self._own_names():
+            if text.rpartition("/")[2] not in self._own_names:
                 self._found.names.add(text)
         elif content.may_be_content(text):
             self._found.leftovers.append("it contains a long text, which may be content")
         elif word in FORMAT_KEYS and any(content.is_content(f"x.{each}", text) for each in ("csv", "json")):
             self._found.problems.append(_MORE)
 
+    @cached_property
     def _own_names(self) -> set[str]:
         keys = (*NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS)
         stated = [value for key, value in self._record.items() if plain_key(key) in keys and isinstance(value, str)]

@@ -7,6 +7,7 @@ question. A value without such a field name is never treated as content.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ MEASURES = _PERCENTILES | {
 # object with such a key and an address may be a row or the entry of a file.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
-# A key that ends with one of these words, such as `report_file` or `data_url`, may have the address of a file.
+# If a key of a row ends with one of these words, as in `report_file` or `data_url`, its link may lead to a result file.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 # A row may have a link to a document about its item, such as a PDF. So if the file name in a link of a row ends with
 # one of these suffixes, the link is not taken for a result file.
@@ -118,13 +119,21 @@ def is_content(name: str, value: Any) -> bool:
 def may_be_content(value: Any) -> bool:
     """Whether a value under a key that is not one of content is a text, and more than a remark or a name.
 
-    It is long, has several lines, or is JSON with a measure.
+    It is long, has several lines, or holds rows.
     """
     if not isinstance(value, str):
         return False
-    if len(value) > MAX_PLAIN_TEXT or "\n" in value or "\r" in value:
+    return len(value) > MAX_PLAIN_TEXT or len(value.splitlines()) > 1 or value.endswith("\n") or holds_rows(value)
+
+
+def holds_rows(text: str) -> bool:
+    """Whether it is proven that a text is rows: a table with a documented field, or JSON with a measure.
+
+    A description of several lines is none, and no message.
+    """
+    if "{" in text and any(map(has_measure, _rows_in_text(text))):
         return True
-    return "{" in value and any(map(has_measure, _rows_in_text(value)))
+    return len(text.splitlines()) > 1 and _is_table("\n".join(text.split("\r")))
 
 
 def row_counts(value: Any) -> set[int]:
@@ -180,7 +189,11 @@ def _is_json_of_rows(text: str) -> bool:
 
 
 def _rows_in_text(text: str) -> list[Mapping[str, Any]]:
+    """The rows of a JSON text, also if it is encoded twice, or has a byte order mark or NaN as Python writes it."""
+    value: Any = text
     try:
-        return list(rows_in(msgspec.json.decode(text)))
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        while isinstance(value, str):
+            value = json.loads(value.lstrip("\ufeff"))
+        return list(rows_in(value))
+    except (ValueError, RecursionError):
         return []

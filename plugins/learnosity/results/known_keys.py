@@ -24,9 +24,9 @@ URL_KEYS = words(
     "url href link uri file src location address download signedurl presignedurl downloadurl fileurl dataurl contenturl"
     " resulturl outputurl objecturl s3url geturl signeduri downloaduri fileuri signedlink downloadlink filelink"
 )
-# Keys under which an entry has the name, path, folder, size or type of its file. `OBJECT_KEYS`: its path in an object
-# store. These are tuples and not sets, because the order of the keys matters: if an entry has several keys of one
-# tuple, the first key with a usable value is used.
+# Keys under which an entry may have the name, path, folder, size or type of its file. `OBJECT_KEYS`: its path in an
+# object store. The order in each tuple matters: if an entry has several keys of one tuple, the first key with a usable
+# value is used.
 NAME_KEYS = ("name", "filename", "file")
 PATH_KEYS = ("path", "filepath", "relativepath", "fullpath")
 OBJECT_KEYS = ("key", "objectkey", "s3key")
@@ -40,8 +40,8 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
-# Maximum number of characters of a text that counts as a remark. A longer text may be content. If only files would
-# land, this content would be lost, so the reply is refused.
+# A text with more characters than this may be content, and not only a remark. If only the files landed, this content
+# would be lost. So a reply with files and such a text is refused.
 MAX_PLAIN_TEXT = 200
 
 # Keys of lists of files. If such a list is empty, and nothing else in the reply looks like content, the dataset counts
@@ -72,7 +72,8 @@ STRUCTURE_KEYS = (
 TREE_KEYS = words("children nodes folders subfolders directories")
 # A number under one of these keys is a count, as in `"rows": 20`. A number under one of `LISTING_KEYS` is a count, too.
 COUNTED_KEYS = words("rows users students learners questions chunks batches segments shards folders subfolders")
-# Keys under which a reply repeats the request. Nothing below these keys is part of the dataset.
+# Keys under which a reply repeats the request, or says something about the API, such as `ratelimit`. Nothing below
+# these keys is part of the dataset.
 ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk "
     "ratelimit ratelimits quota quotas"
@@ -87,13 +88,14 @@ LINK_BOXES = words("links link")
 # to documentation.
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
-# An address under one of these keys may be a link to the reply itself, or a file. It counts as a link only if it leads
-# to a list of files, such as `…/index.json`. `PAGE_LINKS`: keys of links to the first and the last page.
+# An address under one of these keys may be a link, such as one to the reply itself, or the address of a file. It counts
+# as a link only if its end shows that it leads to a list of files, as in `…/index.json`. `PAGE_LINKS`: keys of links to
+# the first and the last page.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 
 # Maps each spelling of the key of a link to one word: `selfurl` and `selflink` to `self`, `prevpage` to `prev`.
-# `LINK_WORDS` has all spellings.
+# `LINK_WORDS` has all these spellings, and the keys of `LINK_BOXES`.
 _LINK_WORDS = {
     f"{word}{suffix}": word
     for word in SELF_LINKS | DOCUMENTATION_LINKS | PAGE_LINKS | {"next"}
@@ -101,8 +103,7 @@ _LINK_WORDS = {
 }
 LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 
-# JSON keys under which a reply gives the groups below a group (`GROUP_LISTS`), and those under which it gives the group
-# itself or the groups above it (`GROUP_CONTEXT`).
+# `GROUP_LISTS`: keys of the groups below a group. `GROUP_CONTEXT`: keys of the group itself, or of the groups above it.
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root breadcrumb breadcrumbs")
 # Keys of the groups above the group that the reply is about, as in `{"ancestors": {"ancestor_1": {…}}}`. The groups

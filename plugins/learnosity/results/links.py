@@ -34,8 +34,8 @@ _PAGE_WORDS = PAGE_LINKS | {"self"}
 # Keys that only describe a link. If all other values in the object of the link are empty, as in
 # `{"rel": "next", "href": null}`, the link leads nowhere.
 _ABOUT_A_LINK = words("rel title label description type method templated hreflang")
-# What `_position` finds in the address of a first page, such as `?page=1`. An address without a page in its query leads
-# to the same page.
+# What `_position` may find in the address of the first page, such as `?page=1`. An address without a page in its query
+# counts as an address of the first page, too.
 _BEGINNINGS = (("page", "0"), ("page", "1"), ("offset", "0"))
 
 

@@ -29,8 +29,8 @@ from learnosity.results.values import members
 # missing: here `answers`. Null means nothing under the keys of this list, such as `etag`, and under keys that `kind_of`
 # knows, such as `next`.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
-# Matches keys such as `result_urls`. If the value is a list, such a key only says that this is a list of files. If the
-# value is an object, the key may be the name of one file. Then the other keys may be names of files, too: in
+# Matches keys such as `result_urls`. If the value is a list, such a key only names a list of files. If the value is an
+# object, the key may be the name of one file. Then the other keys of the same object may be names of files, too: in
 # `{"student_outputs": {"url": …}, "summaries": null}`, the file `summaries` is missing.
 _LIST_OF_FILES = re.compile("(.+?)(?:(?<!pro)files?|urls?|uris?|links?|outputs?|downloads?)")
 _DIGITS = re.compile("[0-9]+")

@@ -66,8 +66,8 @@ __all__ = [
 ]
 
 JSON_TYPE = "application/json"
-# A number in `meta` under one of these keys is a number of files or rows of the reply. The keys `items`, `resources`,
-# `contents` and `listing` are left out, because their numbers may count something else.
+# A number in `meta` under one of these keys counts what the reply lists, such as files, rows or users. The keys
+# `items`, `resources`, `contents` and `listing` are left out, because their numbers may count something else.
 _COUNTED = (LISTING_KEYS | COUNTED_KEYS) - words("items resources contents listing")
 _SECRET = "its content holds an address that is signed"
 

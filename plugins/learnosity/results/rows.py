@@ -18,8 +18,8 @@ from learnosity.results.signal_keys import kind_of, thing_of
 from learnosity.results.values import as_flag, integer, says_something
 
 _MORE = re.compile("more|further|truncated|hasnext")
-# Beside its files, a reply may give these counts for the whole dataset. They need not land. Any other measure, such as
-# a mean, is content. Only the files would land, and the measure would be lost, so the reply is refused.
+# Beside its files, a reply may give these counts for the whole dataset. They need not land. Any other measure beside
+# files, such as a mean, is content. It would be lost, because only the files land. So the reply is refused.
 _COUNTS = frozenset(("group_count", "population", "count_sessions", "count_attempted"))
 _CURSOR = re.compile("next|cursor|token|continuation")
 

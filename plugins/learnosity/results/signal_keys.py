@@ -32,8 +32,8 @@ Kind = Literal[
     "count",
     "children",
 ]
-# What a count in a reply may count, other than files. Such a count, for example of users, may be a statistic, or may be
-# about the content of a file. Then it does not say how many entries the reply lists.
+# What a count in a reply may count, other than files. For example, a count of users may be a statistic, or the number
+# of users in one file. So a count of users is not compared with the number of files that the reply lists.
 Thing = Literal["row", "user", "group", "question", "child", "record", "item", "statistic"]
 
 _VOCABULARY: dict[Kind, str] = {
@@ -62,8 +62,9 @@ _VOCABULARY: dict[Kind, str] = {
     "xtotalcount hits totalhits hitcount",
     "children": "haschildren haschild hassubgroups haschildgroups hasfolders hassubfolders",
 }
-# Keys whose value is always the id of a dataset. If it is the id of another dataset, the reply is refused. The line
-# `owner` above has more keys, such as `dataset`. The value under `dataset` may be something else than an id.
+# Keys whose value is always the id of a dataset. If the value is not the id of the requested dataset, the reply is
+# refused. The line `owner` above has more keys, such as `dataset`. A text under `dataset` may be something else than an
+# id, so it is refused only if it is the UUID of another dataset.
 OWNER_IDS = words("datasetid datasetids datasetuuid datasetguid datasetidentifier")
 _BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
 
@@ -76,9 +77,9 @@ _TIMES = (
 )
 _EXPIRY = r".*(?:expir(?:y|es|ed|ation)|expiresin|ttl)(?:d|at|on|in|date|time|seconds)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
-# Keys of the number of all files of the dataset or of the listing, such as `files_in_dataset`. `results_in_dataset` is
-# left out: it may be a number of answers. If the reply has rows, a number under such a key is not compared with them.
-# A value that is not a number may be a flag or a time, so it is no count.
+# Matches keys of the number of all files, such as `files_in_dataset`, but not `results_in_dataset`: this may be a
+# number of answers. A number under a key that matches is not compared with the number of rows. Any other value under
+# such a key may be a flag or a time, so it is read as possible data.
 _NUMBERS = (
     rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
     rf"|(?:n|all|shown){_FILES}|expected|listed|shown"
@@ -93,8 +94,9 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
-    # Any other key that begins with `next` may name the next page, too. It is not known how to request that page, so
-    # the reply is refused. `next_refresh` and `next_token_expires` do not match: the value under these keys is a time.
+    # Any other key that begins with `next` may name the next page, too. It is not known how to request that page. So
+    # the reply is refused if the key has a value. `next_refresh` and `next_token_expires` do not match: their value is
+    # a time.
     ("next", rf"next(?!{_TIMES}|{_EXPIRY}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
@@ -121,11 +123,11 @@ PAGE_BOXES = words("paging pagination pageinfo")
 # In an object under one of these keys, a count of records or items is the number of entries that the reply lists, as in
 # `{"paging": {"total_items": 3}}`.
 LISTING_BOXES = PAGE_BOXES | words("page pages meta")
-# The same is true of an object under one of these keys, but only if the object also has the files, as in
-# `{"listing": {"total_items": 1, "files": [{"url": …}]}}`.
+# In an object under one of these keys that also has the files, a count of records or items is the number of the files,
+# as in `{"listing": {"total_items": 1, "files": [{"url": …}]}}`.
 FILE_BOXES = words("list listing filelist fileslist")
-# In an object under one of these keys, a count that does not say what it counts, such as `total`, is a statistic, and
-# not a number of files.
+# In an object without files under one of these keys, a count that does not say what it counts is a statistic, and not a
+# number of files, as in `{"stats": {"total": 3}}`.
 STATISTICS = words("stats statistics")
 # In an object about pages (see `OF_PAGES`), a value under one of these keys need not be understood: it says nothing
 # about pages.
@@ -141,8 +143,9 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("user", re.compile("user|student|learner")),
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
-    # `Findings.note_box` renames a count of records or items in an object about pages: `total_items of paging`. Such a
-    # count is a number of entries of the listing, so the next two patterns do not match it.
+    # In an object about the listing, a count of records or items is the number of all entries that the reply lists. So
+    # `Findings.note_box` changes its name, for example to `total_items of paging`. The next two patterns do not match
+    # this name, so the count is compared with the number of files or rows.
     ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),

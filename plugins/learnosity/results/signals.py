@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.results.content import ROW_FIELDS, may_be_content
+from learnosity.results.content import ROW_FIELDS, holds_rows, may_be_content
 from learnosity.results.known_keys import plain_key
 from learnosity.results.signal_keys import (
     NOT_OF_PAGES,
@@ -127,7 +127,7 @@ class Signals(State):
         """Note the cursor of the next page. An empty value means that no page follows."""
         if not says_something(value):
             return
-        if isinstance(value, dict | list) or not can_be_sent(value):
+        if isinstance(value, dict | list) or not can_be_sent(value) or (isinstance(value, str) and holds_rows(value)):
             self.unclear.append(f"its `{key}` names a next page in a way that cannot be requested")
         else:
             self.cursors.add(str(value))
@@ -231,29 +231,29 @@ def _offset(signals: Signals, key: str, value: Any) -> bool:
     word, number = plain_key(key), integer(value)
     if word == "start" and (number is None or number >= 10**8):
         return False  # the value is a time, such as Unix seconds, and not an offset
-    # An offset above 0 means that this is not the first page. But with `start` keys, the first entry may have the
-    # number 1. With `startrow`, it may have the number 2, because a header is row 1.
+    # An offset above 0 means that this is not the first page. Under keys that begin with `start`, 1 may be the first
+    # page, too: entries may be counted from 1. Under `startrow`, 2 may be, too: row 1 may be a header.
     if (_number(signals, key, value) or 0) > word.startswith("start") + (word == "startrow"):
         signals.later.append(key)
     return True
 
 
 def _limit(signals: Signals, key: str, value: Any) -> bool:
-    number = _number(signals, key, value) or 0
-    if number > 0:
+    if (number := _number(signals, key, value) or 0) > 0:
         signals.limits.append(number)
     return True
 
 
 def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
-    if number is None and (is_only_a_number(plain_key(key)) or may_be_content(value)):
+    if number is None and is_only_a_number(plain_key(key)):
         return False
-    if signals.ignores_counts:
+    is_text = number is None and may_be_content(value)
+    if signals.ignores_counts and not is_text:
         return True
     if number is not None:
         signals.note_count(key, number)
-    elif value is not None and thing_of(plain_key(key)) is None:
+    elif value is not None and (is_text or thing_of(plain_key(key)) is None):
         signals.unclear.append(f"its `{key}` is not a whole number")
     elif value is not None:
         signals.open_counts.append((key, None))

@@ -22,8 +22,9 @@ _MAX_ENTRIES = 50
 _MAX_SHAPES = 3
 # At most this many values of one reply are read, so that a huge reply does not take long.
 _MAX_VALUES = 3_000
-# A key that looks like a word is shown: it has letters, `_`, `-` and digits, but never three digits together. So most
-# ids do not match, and are not shown.
+# A key is shown only if it matches `_WORD` and no part of it matches `_HEX`. `_WORD`: a short word of letters, digits,
+# `_` and `-`, without three digits together; `$`, `_` or `@` may stand before it. `_HEX`: at least six hexadecimal
+# digits, such as `3fa92c`. So most ids are not shown.
 _WORD = re.compile(r"[$_@]?[A-Za-z](?:[A-Za-z_-]|[0-9]{1,2}(?![0-9])){0,31}")
 _LENGTHS = re.compile(r"\(\d+\)")
 _HEX = re.compile(r"(?=[A-Fa-f-]*[0-9])[0-9A-Fa-f-]{6,}")

@@ -23,7 +23,8 @@ _NO = re.compile(r"\b(?:not|never|no|yet|part(?:ly|ial|ially)?)\b", re.IGNORECAS
 _TO_COME = re.compile(
     r"\b(?:expect\w*|estimat\w*|due|soon|eta|tb[acd]|in|from|after|by|until|plan\w*|will|unknown)\b", re.IGNORECASE
 )
-# Words in a text such as `completed except 2 files`, which mean that only a part is done, or that nothing is done yet.
+# Words which mean that only a part is done, or that nothing is done yet. So a text with one of these words, such as
+# `completed except 2 files`, does not say that the dataset is finished.
 _IN_PART = re.compile(
     r"\b(?:but|except|until|unless|only|some|most|half|many|few|almost|nearly|soon|will|shall|should|must|can|could|cannot"
     r"|may|might|would|to be|when|once|if|after|before|expect\w*|estimat\w*|await\w*|un\w+|in\w+|non|lost|fail\w*"
@@ -31,9 +32,9 @@ _IN_PART = re.compile(
     r"|(?:\d+|one|two|three) (?:out )?of)\b|n't\b|\d\s*/\s*\d|%",
     re.IGNORECASE,
 )
-# The patterns from here to `_PART` find phrases in a message text which mean that the listing is only a part, such as
-# `the list is truncated`. Each phrase names files, a list or results. Otherwise, texts about users would match, such as
-# `only 3 users are listed`.
+# `_PART` below finds phrases in a text which mean that the listing is only a part, such as `the list is truncated`. The
+# patterns from here to `_OF_VALUES` are its pieces. Each phrase names files, a list or results. So a text about users,
+# such as `only 3 users are listed`, is not found.
 _FILE = r"(?:files?|outputs?|pages?|urls?|chunks?|documents?|entries|addresses)"
 _LIST = r"(?:list|listing|lists|listings|result sets?)"
 _RESULTS = r"(?:results?|outputs?|(?:result|output) files)"
@@ -43,12 +44,14 @@ _IS = (
     rf"(?:of (?:the |all |result |output )*{_FILE} |of (?:the )?\w+ |(?:returned|shown|given|below|above|here) ){{0,2}}"
     r"(?:(?:is|are|was|were|be|been|being|has|have|had|may|might|\w+ly|only|still|now|just|too) )*"
 )
-# If this follows `truncated`, values or names are cut, and not the list: `truncated to two decimals`.
+# If this follows a word of `_CUT`, such as `truncated`, the text is about values or names that are cut, and not about
+# the list: `truncated to two decimals`.
 _OF_VALUES = (
     r" (?:to|at|after) (?:\w+ ){0,3}?(?:characters?|chars?|letters?|digits?|decimals?|places?|words?|percent)\b"
 )
-# A number behind `capped` may be a number of rows, as in `Results capped at 1000`. Then the list is cut. But if a word
-# of `_VALUES` stands before it in the sentence, as in `Scores in the output are capped at 100`, only values are cut.
+# `_AT_A_VALUE` finds ` at 1000` behind a phrase about results. The number may be a number of rows, as in `Results
+# capped at 1000`. Then the results are only a part. But if a word of `_VALUES` stands earlier in the same sentence, as
+# in `Scores in the output are capped at 100`, only values are cut.
 _AT_A_VALUE = re.compile(rf" at \d[\d,.]*(?![\d,.])(?! (?:{_FILE}|results|rows|lines|records)\b)", re.IGNORECASE)
 _VALUES = re.compile(r"\b(?:scores?|values?|marks?|names?|texts?|decimals?)\b[^.!?]*$", re.IGNORECASE)
 _PART = re.compile(
@@ -64,8 +67,8 @@ _PART = re.compile(
     rf"|\bmore (?:{_FILE}|results) (?:\w+ ){{0,2}}?(?:exist|remain|follow|available|to come)\b",
     re.IGNORECASE,
 )
-# Words that deny a phrase of `_PART` if they stand before it: `No more files are available`, `This is not a partial
-# list`.
+# Words that deny a phrase of `_PART` if they stand directly before the phrase, as in `No more files are available` or
+# `This is not a partial list`.
 _DENIED = re.compile(
     r"(?:\b(?:no|not|never|none|nor|neither|without)|n.t)(?: (?:a|an|any|the|these|those|of))* $", re.IGNORECASE
 )
@@ -78,9 +81,9 @@ _SOME_OF = re.compile(
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
     re.IGNORECASE,
 )
-# Finds `2 of 200 rows`. It says that rows are left out only if a word such as `shown` or `Showing` is beside it, as in
-# `2 of 200 rows are shown` or `Showing 2 of 200 questions.` Otherwise, the text may be about statistics, as in `There
-# are statistics for 2 of 200 questions`.
+# Finds phrases such as `2 of 200 rows`. Such a phrase means that rows are left out only if a word such as `shown` or
+# `Showing` is beside it, as in `2 of 200 rows are shown` or `Showing 2 of 200 questions.` Otherwise, the phrase may be
+# about statistics, as in `There are statistics for 2 of 200 questions`.
 _ROWS = r"(?:rows|questions|items|results|lines|records)"
 _SOME_ROWS_OF = re.compile(
     r"(?P<before>\b(?:only|first|show\w*|return\w*|list\w*)\b[^.!?\d]{0,20})?"
@@ -90,9 +93,9 @@ _SOME_ROWS_OF = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
-# `_TIMES`: the value of these keys can only be the time when the dataset was completed. Under other keys of flags, a
-# value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time. For
-# example, `60 minutes` means that the dataset is available.
+# `_TIMES`: keys of the time when the dataset was completed. A text with a date under such a key, such as `Completed on
+# 3 May 2026`, means that the dataset is ready. `_AVAILABLE`: under these keys, a text may also say how long the dataset
+# is available, such as `60 minutes`. This means that it is ready, too.
 _TIMES = words("dtcompleted completedat dtfinished finishedat")
 _AVAILABLE = words("available isavailable")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from learnosity.results.api_warnings import is_about_api
+from learnosity.results.content import holds_rows
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
+from learnosity.results.owners import is_other, is_same, names_other
 from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
 from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_part, says_yes
 from learnosity.results.values import (
@@ -24,19 +25,17 @@ from learnosity.results.values import (
 )
 
 _EPOCH = 10**8  # a number of at least this much is a time in Unix seconds, and not a progress
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# Keys under which an object may have the id of its dataset.
-_IDS = OWNER_IDS | words("id uuid guid identifier")
 _SUCCESS = words("success ok successful")
 _WARNINGS = words("warning warnings")
 _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 _OTHER = "it is about another dataset"
-# A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. The empty key
-# stands for an entry of a list.
+# A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. A flag may also
+# be a list, as in `{"ready": [true]}`. An entry of a list has no key: the empty key stands for it.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
-# A progress may be an object, as in `{"done": 5, "of": 10}`. `_DONE`: keys whose value says how much is done (5).
-# `_WHOLE`: keys whose value says how much there is in all (10). If there is no `_WHOLE` key, the value of a `_DONE` key
-# is read as a share or a percentage. An entry of a list has no key, so it is looked up under the empty key.
+# A progress may be an object, as in `{"progress": {"done": 5, "of": 10}}`. `_DONE`: keys whose value says how much is
+# done (5). `_WHOLE`: keys whose value says how much there is in all (10). Without a `_WHOLE` key, the value of a
+# `_DONE` key is read as a share or a percentage. A progress may also be a list of numbers, as in `{"progress": [50]}`.
+# These numbers have no key: the empty key in `_DONE` stands for them.
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
 _ONLY_OF = words("count number")  # without a `_WHOLE` key, `_shares` skips these keys: their number is not a share
@@ -57,7 +56,7 @@ class State:
     unclear: list[str] = field(default_factory=list)
     """Why it is not clear what the reply says about itself."""
     is_final: bool = False
-    """Whether one of these reasons is final: asked again, the API would reply the same."""
+    """Whether the first of these reasons is final: asked again, the API would reply the same."""
     remarks: bool = False
     """Whether the reply contains a message for people."""
     any_status: bool = False
@@ -75,14 +74,14 @@ class State:
 
     def refuse(self, why: str) -> None:
         """Note a reason why the reply is refused, which would be the same if the API were asked again."""
+        self.is_final |= not self.unclear  # the first reason is the one that is shown
         self.unclear.append(why)
-        self.is_final = True
 
     def note_dataset(self, key: str, value: Any) -> None:
         """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""
         if plain_key(key) not in ("dataset", "datasets") or not isinstance(value, dict):
             return
-        if any(_is_other(self, each) for each in value) or _names_other(self, value, nested=False):
+        if any(is_other(self.dataset_id, each) for each in value) or names_other(self.dataset_id, value, nested=False):
             self.refuse(_OTHER)
 
 
@@ -153,7 +152,9 @@ def _trouble(state: State, key: str, value: Any) -> bool:
 
 def _remark(state: State, key: str, value: Any) -> bool:
     state.remarks |= bool(value)
-    if isinstance(value, str) and says_later(value):
+    if isinstance(value, str) and holds_rows(value):
+        state.unclear.append(f"its `{key}` may be content")
+    elif isinstance(value, str) and says_later(value):
         state.not_ready = key
     elif isinstance(value, str) and says_part(value) and not state.ignores_parts:
         state.unclear.append(f"its `{key}` says that this is a part{_WAY_OUT}")
@@ -217,8 +218,7 @@ def _shares(record: list[tuple[str, Any]]) -> list[Any]:
     for word, each in done:
         share = number(each)
         if share is None and kind_of(word) == "ready":
-            # The value is a flag or a time under a key such as `done`. `_ready_flag` has judged it already, so it
-            # counts as done here.
+            # A flag or a time, as in `"done": true`. `_ready_flag` has judged it already, so it counts as done here.
             shares.append(1)
         elif whole and share is not None and share < _EPOCH:
             shares.append(1 if share in whole else 0)
@@ -235,7 +235,7 @@ def _remarks_inside(state: State, key: str, value: Any) -> None:
 def _owner(state: State, key: str, value: Any) -> bool:
     """Note the id of a dataset. If the value may be something else than an id, it is read on as possible data."""
     is_id = plain_key(key) in OWNER_IDS
-    if (is_id and value is not None and not _is_same(state, value)) or _is_other(state, value):
+    if (is_id and value is not None and not is_same(state.dataset_id, value)) or is_other(state.dataset_id, value):
         state.refuse(_OTHER)
     return is_id
 
@@ -243,37 +243,10 @@ def _owner(state: State, key: str, value: Any) -> bool:
 def _owner_inside(state: State, key: str, value: Any) -> None:
     """Note the id of a dataset in an object or a list."""
     inside = list(scalars(value))
-    is_same = any(_is_same(state, each) for each in inside)
-    is_missing = plain_key(key) in OWNER_IDS and not is_same and any(each is not None for each in inside)
-    if is_missing or _names_other(state, value):
+    is_found = any(is_same(state.dataset_id, each) for each in inside)
+    is_missing = plain_key(key) in OWNER_IDS and not is_found and any(each is not None for each in inside)
+    if is_missing or names_other(state.dataset_id, value):
         state.refuse(_OTHER)
-
-
-def _names_other(state: State, value: Any, *, nested: bool = True) -> bool:
-    """Whether an object or a list has the id of another dataset.
-
-    If one id of an object is that of the dataset, its other ids, and those of the objects in it, are of something else.
-
-    :param nested: whether the objects and lists in it are read, too.
-    """
-    if isinstance(value, list):
-        return any(_is_other(state, each) or _names_other(state, each) for each in value)
-    if not isinstance(value, dict):
-        return False
-    ids = [each for key, each in value.items() if plain_key(key) in _IDS]
-    if any(_is_same(state, each) for each in ids):
-        return False
-    return any(_is_other(state, each) for each in ids) or (
-        nested and any(_names_other(state, each) for each in value.values())
-    )
-
-
-def _is_same(state: State, value: Any) -> bool:
-    return isinstance(value, str) and plain_key(value) == plain_key(state.dataset_id)
-
-
-def _is_other(state: State, value: Any) -> bool:
-    return isinstance(value, str) and _UUID.fullmatch(value) is not None and not _is_same(state, value)
 
 
 STATE_READERS: dict[Kind, Callable[[State, str, Any], bool]] = {

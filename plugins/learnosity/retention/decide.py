@@ -87,11 +87,12 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     :param datasets: all of them: the newest are counted.
     :param now: Unix seconds of the store's clock.
     """
-    # This first sort decides only between datasets whose manifests have the same time in the store. They are many if a
-    # bucket was copied, because stores tell only whole seconds. `published_at` is the time inside the manifest.
+    # The second sort below goes by the time that the store tells for the manifest. If several manifests have the same
+    # time there, the order of this first sort stays. That happens if a bucket was copied, because stores tell only
+    # whole seconds. `published_at` is the time inside the manifest.
     order = sorted(datasets, key=lambda each: (each.published_at, each.dataset_id), reverse=True)
-    # A published dataset whose publication time is not known may be the newest one. So it comes first, and counts as
-    # one of the newest for `keep_newest`. It is never removed itself (`_by_rule`).
+    # If the store does not tell the time of a manifest, `published` is None. This dataset may be the newest one. So it
+    # comes first, and counts as one of the newest for `keep_newest`. `_by_rule` never removes it.
     order.sort(key=lambda each: -(each.published if each.published is not None else float("inf")))
     published = [each for each in order if each.is_published]
     # If latest.json names none of the published datasets, the newest one is kept, so that consumers still find a

@@ -20,8 +20,10 @@ from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000  # maximum number of objects in one delete request
-ROUNDS = 5  # maximum number of times that the folder is listed and emptied: another task may still write to it
+BATCH = 1000  # maximum number of objects in one call of `Store.delete`; before each call, the mark is checked
+# Maximum number of times that the folder is listed and emptied, because another task may still write to it. If the
+# folder is empty in none of these listings, this try fails, and the next try goes on.
+ROUNDS = 5
 # A mark is an object that says that a removal has begun. Before each batch of deletions, the removal writes its mark
 # again if more than `RENEW_SECONDS` have passed since it wrote the mark last. So if a mark is older than
 # `STALE_SECONDS`, its removal does not run any more.

@@ -22,8 +22,8 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# A run removes at most this many datasets, so that the task state and the extra of the asset event, which list them,
-# stay small. The next run removes more.
+# A run removes at most this many datasets, in all its tries together. They are listed in the task state and in the
+# extra of the asset event, which must stay small. If rules apply, the next run removes more.
 MOST_DATASETS = 150
 ALLOW = "Allow it (docs/security.md), or let the bucket's lifecycle rule remove them."
 

@@ -18,11 +18,12 @@ from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
 from learnosity.schedules.templates import template_problem
 from learnosity.schedules.yaml_text import Place, YamlText
 
-# At most this many problems of one file are reported: a list with the same mistake in each entry could have thousands.
+# At most this many problems of one file are reported; the others are counted. A list with the same mistake in each
+# entry could have thousands of problems.
 MAX_PROBLEMS = 20
 _VALIDATOR = Draft202012Validator(SCHEMA)
-# Maximum length of an asset's name or URI, in bytes. PostgreSQL cannot index a longer one, and Airflow could then save
-# no DAG of the same DAG file.
+# Maximum length of an asset's name or URI, in bytes. PostgreSQL cannot index much longer ones. If one schedule named
+# such an asset, Airflow could save no DAG at all of the DAG file that makes the DAGs of all schedules.
 _ASSET_BYTES = 2500
 # First and last day that a schedule may name. Airflow cannot handle days near the ends of Python's calendar, such as
 # 9999-12-31.

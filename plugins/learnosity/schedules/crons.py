@@ -20,11 +20,11 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# croniter replaces `r` in a cron expression by a random number, so each time the file is read, the schedule would be
-# another one. It replaces `h` by a hash of an id, but Airflow passes no id. So `cron_problem` refuses both letters.
+# croniter replaces `r` in a cron expression by a random number, so the schedule would change each time the file is
+# read. croniter replaces `h` by a hash of an id, but Airflow passes no id. So `cron_problem` refuses both letters.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-# croniter looks for the first time after this one that a cron expression matches. If there is none, the expression is
-# refused. Any other start would do as well.
+# `cron_problem` asks croniter for the first time after this one that a cron expression matches. If there is none, as
+# for 30 February, the expression is refused. Any other start would do as well.
 _FROM = datetime(2027, 1, 1)
 
 

@@ -40,8 +40,8 @@ from learnosity.schedules.templates import Interval, dated_names, iso, template_
 from learnosity.task_report import report_failures
 from learnosity.timetable import MAX_DESCRIPTION, CronsTimetable
 
-# `HttpNotifier` is imported at run time only if a schedule has a webhook. The import loads HTTP clients, which would
-# slow down each process that reads DAG files.
+# Here, `HttpNotifier` is imported for type checkers only. At run time, the functions below import it if a schedule has
+# a webhook: the import loads HTTP clients, which would slow down each process that reads DAG files.
 if TYPE_CHECKING:
     from airflow.providers.http.notifications.http import HttpNotifier
 
@@ -49,7 +49,7 @@ __all__ = ["InvalidScheduleError", "build_dag", "invalid_dag", "iso", "scheduled
 
 log = logging.getLogger(__name__)
 
-PREFIX = "learnosity_"  # the id of a DAG made from a schedule file begins with this
+PREFIX = "learnosity_"  # the id of each DAG that is made from a schedule file begins with this
 TAGS = ("learnosity", "dataset", "scheduled")
 
 
@@ -135,14 +135,15 @@ def build_dag(schedule: Schedule) -> DAG:
         on_failure_callback=_notifier(schedule, "failure", "failed"),
         on_success_callback=_notifier(schedule, "success", "succeeded"),
         deadline=_deadline(schedule),
-        # With automatic registration, Airflow would register this DAG even if making its tasks fails.
+        # With automatic registration, Airflow would register this DAG even if making its tasks fails. Instead, Airflow
+        # finds the DAGs that `scheduled_dags` returns in the globals of the DAG file.
         auto_register=False,
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
     # The params are set after the tasks are made. Otherwise, Airflow would copy them for each task, which takes as long
-    # as the rest of this function. `dag.params = …` would validate all params, which is slow, too. It is not needed:
-    # `schedules.checks` has checked the values already, and Airflow checks them again when a run starts.
+    # as the rest of this function. `dag.params = …` would validate all params, which is slow, too. This validation is
+    # not needed: `schedules.checks` has checked the values, and Airflow checks them again when a run starts.
     object.__setattr__(dag, "params", ParamsDict(form))
     return dag
 

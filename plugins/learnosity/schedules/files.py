@@ -123,8 +123,8 @@ def _bounded(file: str, read: Callable[[], T]) -> T | Sequence[ScheduleProblem]:
         return [ScheduleProblem(file, 1, "", f"the file cannot be read: {type(error).__name__}: {error}.")]
 
 
-# A `Schedule` is never changed, so the same object can be returned again. The cache saves parsing a file several times
-# in one process.
+# The cache saves parsing the same text again in one process. The `Schedule` is never changed, so several callers may
+# have the same object.
 @lru_cache(maxsize=1024)
 def _parse(file: str, text: str) -> Found:
     try:
@@ -146,8 +146,8 @@ def _text(path: Path) -> str:
     """
     # The kind of the file is checked before it is opened, because opening a device can have side effects.
     _check_kind(path.stat().st_mode)
-    # After the check, somebody may have replaced the file by a pipe. Opening a pipe without O_NONBLOCK would wait for a
-    # writer.
+    # After the check, somebody may have replaced the file by a pipe. Without O_NONBLOCK, opening the pipe would wait
+    # for a writer. With it, the pipe is opened at once, and the second check refuses it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         _check_kind(os.fstat(descriptor).st_mode)

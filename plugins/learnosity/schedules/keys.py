@@ -12,7 +12,8 @@ from typing import Any
 from learnosity.run_config import FIELDS
 from learnosity.schedules.crons import PRESETS, expanded
 
-# The other DAGs of this project are called `learnosity_` and one of these names. A schedule must not have such a name.
+# The ids of the other DAGs of this project are `learnosity_` and one of these names, such as `learnosity_probe`. A
+# schedule must not have such a name, because its DAG would have the same id.
 SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "schedules", "to_parquet")
 NOTIFIED = ("failure", "success", "deadline")
 
@@ -25,7 +26,7 @@ _MINUTES = {"type": "number", "exclusiveMinimum": 0, "maximum": 525_600}
 _CRON: dict[str, Any] = {"type": ["string", "array"], "minLength": 1, "items": _TEXT, "minItems": 1, "maxItems": 50}
 _ASSETS = {"type": "array", "items": {**_TEXT, "maxLength": 1500}, "minItems": 1, "maxItems": 100}
 # The characters and the length that Airflow allows in the id of a connection. In Python, `$` also matches before a line
-# feed at the end of the text. `(?!\n)` refuses this line feed.
+# feed at the end of the text. `(?!\n)` excludes this case.
 _CONNECTION = {"type": "string", "pattern": r"^[\w#!()\-.:/\\]{1,250}$(?!\n)"}
 
 

@@ -16,7 +16,8 @@ from jinja2 import nodes
 MAX_TEXT = 1024 * 1024
 MAX_DIGITS = 20  # maximum number of decimal places for the filter `round`
 MAX_WIDTH = 100  # maximum width, and maximum number of decimal places, in a format such as '%02d'
-RUN_ID = 250  # maximum number of characters of a run's id in Airflow
+# Airflow's limit for the characters of a run's id. Values that are not known here are assumed to be this long.
+RUN_ID = 250
 _FORMAT = re.compile(r"%(\([^()]*\))?[#0\- +]*([0-9]*)(?:\.([0-9]*))?[hlL]?(.|$)", re.DOTALL)
 
 Given = Mapping[str, Sequence[nodes.Node]]
@@ -105,9 +106,9 @@ def _repeats(tree: nodes.Template, given: Given) -> int:
     weights: dict[str, int] = {}
     if all(_weigh(name, given, weights, ()) for name in given):
         return max(1, _uses(tree, given, weights))
-    # A name occurs in its own value, as in `{% set x = x ~ x %}`, so the value may grow with each statement. Each
-    # statement is assumed to repeat the longest text as many times as names occur in its value. These numbers are
-    # multiplied with each other. For the count, each name has the weight 1 (`alike`).
+    # Here, a name occurs in its own value, as in `{% set x = x ~ x %}`, so the value may grow with each statement. The
+    # names in the value of each statement are counted (`alike` gives each the weight 1): 2 in the example. These counts
+    # are multiplied with each other.
     alike = dict.fromkeys(given, 1)
     repeats = max(1, _uses(tree, given, alike))
     for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
@@ -163,17 +164,17 @@ def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int], *, other: 
             return weights.get(name, other)
         case nodes.For():
             turns = _turns(node.iter, given, set())
-            # A loop over a text has one turn for each character. So it has n times as many turns if the text holds the
-            # longest text n times.
+            # If the loop is not over a list that is written out, it may be over a text: one turn for each character. If
+            # the longest text is in it n times, there are n times as many turns.
             if not _entries(node.iter):
                 turns *= max(1, of([node.iter], 1))
             return turns * max(1, of(node.body + node.else_, 1))
         case nodes.Assign() | nodes.AssignBlock():
-            return 0  # it writes nothing
+            return 0  # the statement itself writes nothing
         case nodes.With():
             return of(node.body)
         case nodes.Sub() | nodes.Div() | nodes.FloorDiv() | nodes.Compare() | nodes.Not() | nodes.Test():
-            return 0  # the value is a number, true or false, and not a long text
+            return 0  # the value is a number, true or false, so it is never a long text
         case nodes.Filter(name="abs" | "float" | "int" | "length" | "round"):
             return 0
         case nodes.Expr() if (branches := _branches(node, {}, set())) is not None:
@@ -282,8 +283,8 @@ def _is_small(node: nodes.Node, given: Given, seen: set[str]) -> bool:
             try:
                 return abs(float(value)) <= MAX_DIGITS
             except (TypeError, ValueError, OverflowError):
-                # Neither 'ceil' nor a huge integer can become a float. 'ceil' says how to round and is allowed. The
-                # integer is refused.
+                # `float` fails for 'ceil' and for a huge integer. 'ceil' is the argument of `round` that says how to
+                # round, so it is allowed. The integer is refused.
                 return not isinstance(value, int)
         case nodes.Neg() | nodes.Pos():
             return _is_small(node.node, given, seen)
@@ -291,8 +292,9 @@ def _is_small(node: nodes.Node, given: Given, seen: set[str]) -> bool:
             both = (node.left, node.right)
             return not any(True for _ in _texts(node, given)) and all(_is_small(each, given, seen) for each in both)
         case nodes.Filter(name="int" | "float" | "abs") if node.node:
-            # The second argument of `int` is the base: with base 36, the small number 20 becomes 72. So one argument is
-            # allowed at most.
+            # The base of `int`, as in `int(0, 36)` and `int(base=36)`, is refused: with it, the text '20' becomes 72.
             options = _options(node)
-            return len(options) <= 1 and all(_is_small(each, given, seen) for each in (node.node, *options))
+            is_plain = len(options) <= 1 and not node.dyn_args and not node.dyn_kwargs
+            is_plain &= all(each.key == "default" for each in node.kwargs)
+            return is_plain and all(_is_small(each, given, seen) for each in (node.node, *options))
     return _is_of_run(node, given)

@@ -20,7 +20,7 @@ from learnosity.schedules.template_growth import growth, is_of_data
 Interval = tuple[pendulum.DateTime, pendulum.DateTime]
 
 # Names that exist only in runs with a logical date. A run that is started by an asset or by a REST call may have no
-# logical date.
+# logical date. `dated_names` finds these names in a template, for a warning.
 DATED = {
     *("data_interval_start", "data_interval_end", "logical_date"),
     *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"),
@@ -34,8 +34,8 @@ NAMES = DATED | {
     *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Jinja's own filters that a template may use. None of them reads an attribute of an object. `replace` and `round` could
-# make a very large text or number, so `growth` refuses some uses of them.
+# Jinja's own filters that a template may use. Filters that read attributes of an object, such as `attr` and `map`, are
+# not among them. `replace` and `round` could make a very large text or number, so `growth` refuses some uses of them.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
@@ -125,8 +125,9 @@ def template_problem(text: str) -> str | None:
         tree = _environment().parse(text)
         if any(True for _ in find_referenced_templates(tree)):
             return "a template here cannot include other files."
-        # `find_undeclared_variables` computes constant expressions, and would never end with `9 ** 9 ** 9`. `_misuse`
-        # refuses such expressions, so it must be called before.
+        # `find_undeclared_variables` computes constant expressions. It would never end with `9 ** 9 ** 9`, which
+        # `_misuse` refuses, and fill the memory with `'%9999999999d' % 1`, which `growth` refuses. So both are called
+        # before it.
         if problem := _unknown(_names(tree) - NAMES) or _misuse(tree) or growth(tree, len(text)):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
@@ -172,11 +173,12 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # `called`: what the template calls, such as `logical_date.add` in `logical_date.add(days=1)`. A method is allowed
-    # only if it is called. `whole_runs`: what stands before a field, as in `dag_run.conf`, or before a filter that
-    # takes a run, as in `dag_run | interval_start`. `dag_run` is allowed only there, because anywhere else the template
-    # would use the whole object.
+    # What the template calls, such as `logical_date.add` in `logical_date.add(days=1)`.
+    # A method is allowed only if it is called.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
+    # What stands before a field, as in `dag_run.conf`, or before a filter that takes a run, as in
+    # `dag_run | interval_start`. `dag_run` is allowed only in these places, because anywhere else the template would
+    # use the whole object.
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}
     for each in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Filter, nodes.Call, nodes.BinExpr)):

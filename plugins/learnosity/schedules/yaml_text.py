@@ -19,7 +19,7 @@ MAX_DEPTH = 40
 MAX_VALUES = 10_000
 MAX_CHARACTERS = 1_000_000
 
-# The parser in C is ten times as fast, but some builds of PyYAML do not have it.
+# The parser in C is ten times as fast as the one in Python, but some builds of PyYAML do not have it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Place = tuple[str | int, ...]
@@ -212,8 +212,8 @@ def _scalar(event: Any, place: Place, line: int) -> Any:
         raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
     if found := _UNSTORABLE.search(text):
         raise YamlTextError(line, place, f"the text holds the character {ord(found[0]):#06x}, which cannot be stored.")
-    # A value in quotes, in a block (`|` or `>`) or with a tag is a text, even if it looks like a number. Tags for other
-    # types than text were refused above.
+    # A value in quotes or in a block (`|` or `>`) is a text, even if it looks like a number. So is a value with a tag,
+    # because all tags except those for text were refused above.
     if event.tag is not None or not event.implicit[0]:
         return text
     if text in _NULL:

@@ -72,8 +72,8 @@ class AllowedUris:
         :raises RequestError: runs may not read there. The message names what is allowed.
         """
         where = _plain("input_uri", uri)
-        # In a URI, `[1]` can be a part of a glob or a part of a file's name; only a listing shows which. So here, it is
-        # enough if one of the two readings is allowed. Later, `check_found` checks each file that was found.
+        # In a URI, `[1]` can be a part of a glob or a part of a file's name; only a listing shows which of the two. So
+        # the URI passes if either meaning is allowed. After the listing, `check_found` checks each file.
         if not self._may_read(where) and not self._may_read(_resolved(_without_glob(parse_uri(uri)))):
             raise self._refusal("input_uri", "read from", where)
 
@@ -151,8 +151,8 @@ def _without_glob(where: StorageUri) -> StorageUri:
     """
     segments = where.key.split("/")
     plain = [_ONE.sub(r"\1", segment) for segment in takewhile(_PLAIN.fullmatch, segments)]
-    # If a glob begins with a wildcard, such as `/*/a.csv`, no part is left before it. For a local path, this means the
-    # root `/`: an empty key would mean the folder that the worker runs in.
+    # If the first part has a wildcard, as in `file:///*/a.csv`, nothing stands before it, and the joined text is empty.
+    # For a local path, the empty text would mean the folder that the worker runs in. So the root `/` takes its place.
     return replace(where, key="/".join(plain) or ("/" if where.scheme == _FILE else ""))
 
 
@@ -164,7 +164,8 @@ def _is_dots(segment: str) -> bool:
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    # Only slashes at the ends of a key are dropped. In a bucket, the folder `team//a` is not the folder `team/a`.
+    # Slashes at the start and at the end of a key do not matter, so they are dropped. Slashes in the middle stay: in a
+    # bucket, the folder `team//a` is not the folder `team/a`.
     inside = prefix.key.strip("/")
     return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))
 

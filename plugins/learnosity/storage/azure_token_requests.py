@@ -21,13 +21,13 @@ from learnosity.egress import Egress, proxy_failure
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.error_codes import cause_of
 
-# Environment variables that Azure's services, such as App Service, Arc and Service Fabric, set. Each holds the address
-# of a local service that gives this machine its tokens. Requests to a local service must not go through a proxy.
+# Environment variables that some services of Azure set, such as App Service, Arc and Service Fabric. Each one holds the
+# address of a local service that gives this machine its tokens. Requests to this service must not go through a proxy.
 _MACHINE = ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 _ADVICE = "Check the network of this worker, and the tenant and `authority` of the connection."
 _METADATA = "169.254.169.254"  # default address of Azure's metadata service, which gives tokens to virtual machines
 # Linux shows the asset tag of a machine in this file, also inside a container. All virtual machines of Azure have the
-# same tag, so the tag shows that this machine may have an identity of Azure.
+# tag `_ASSET_TAG`. So a machine with this tag may have an identity of Azure.
 _ASSET_TAG_FILE = Path("/sys/class/dmi/id/chassis_asset_tag")
 _ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
 
@@ -44,8 +44,8 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
 
     def __init__(self, egress: Egress, *, wants_machine: bool = False, **config: Any) -> None:
         session = Session()
-        # With False, the library `requests` takes no proxy and no certificates from the environment, because `egress`
-        # gives them. It also sends no password of the file ~/.netrc.
+        # With False, the library `requests` reads no proxy and no certificates from environment variables: `egress`
+        # gives both. Nor does `requests` send a password from the file ~/.netrc.
         session.trust_env = False
         super().__init__(session=session, session_owner=False, **config)
         self._egress = egress
@@ -75,8 +75,9 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
         try:
             reply = super().send(request, proxies=used, **kwargs | {"connection_verify": tls is not False})
         except ServiceRequestError as error:
-            # A chain of credentials also asks the metadata service, which most machines do not have. So if this service
-            # does not reply, the failure is not recorded as the reason why there is no token.
+            # A chain of credentials also asks the services that give a machine its tokens, such as the metadata
+            # service. Most machines have no such service. So if one does not reply, this failure is not recorded as the
+            # reason why there is no token.
             if not _is_of_this_machine(request.url):
                 self.failure = _reason(proxy, urlsplit(request.url).hostname or "", str(error))
             raise
@@ -99,14 +100,14 @@ class _Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls} if self._tls else settings
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        # A TLS context already has the certificate authorities. The method of the library `requests` would add its own
-        # authorities to the context, so it is called only if there is no context.
+        # The TLS context already has the certificate authorities. The parent's method would add the authorities of the
+        # library `requests` to the context. So it is called only without a context, when no certificate is checked.
         if self._tls is None:
             super().cert_verify(conn, url, verify, cert)
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        # One TLS context checks the certificate of the proxy and the certificate of the server. If there is no context,
-        # urllib3 checks neither certificate.
+        # The same TLS context checks the certificate of the server and the certificate of the proxy. Without a context,
+        # urllib3 checks neither.
         return super().proxy_manager_for(proxy, **settings | {"proxy_ssl_context": self._tls})
 
 

@@ -34,11 +34,12 @@ _PASSES = re.compile(
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# azure-identity's error text if the metadata service of Azure's virtual machines does not reply. A machine outside of
-# Azure never gets a reply from it. So on such a machine, this text alone does not count as a temporary error.
+# azure-identity's error has this text if the metadata service of Azure's virtual machines does not reply. A machine
+# outside of Azure never gets a reply from this service. So on a machine that shows no sign of Azure, this text alone
+# does not make the error temporary: the connection has no credentials.
 _NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
-# Error codes of Microsoft's token service which say that the same request may succeed later. They count more than the
-# HTTP status, because the status beside them can be 400, which otherwise means a final refusal.
+# Error codes of Microsoft's token service which say that the same request may succeed later. They are looked for before
+# the HTTP status is judged: a reply with such a code can have status 400, which otherwise means a final refusal.
 _SAYS_LATER = re.compile(r"temporarily_unavailable|AADSTS(90033|50196)\b")
 
 

@@ -81,7 +81,8 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
 
     def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
         super()._setup_ssl_cert(conn, url, verify)
-        # The TLS context already has the certificate authorities, so urllib3 need not load a file of them.
+        # `super()` has named botocore's own file of certificate authorities, and urllib3 would add them to the TLS
+        # context. The context already has the right ones, so the file is not used.
         conn.ca_certs = None
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:

@@ -52,8 +52,8 @@ class Boto3WritingStore(ObstoreStore):
         return self._given(path, await self._put(path, content, self._kept(content_type, content_encoding)), "ETag")
 
     def memory_for(self, size: int | None) -> int:
-        # When a write begins, memory holds its first part, its second part, and the buffer from which the second part
-        # was copied: three parts.
+        # A write needs the most memory at its beginning. Memory then holds the first part, the second part, and the
+        # buffer from which the second part was copied. Each has the size of one part.
         return 3 * part_bytes(size)
 
     async def put_stream(

@@ -137,8 +137,8 @@ class BucketDeletes:
             raise odd_reply("delete", where, str(error), transient=error.transient) from None
         for key, code, message in refused:
             if (meaning := judge(0, code)) == judge(0):
-                # The error code is not known. So the object is deleted in a second request of its own. If that fails,
-                # too, the HTTP status of its reply says what is wrong.
+                # The error code is not known, so this object does not count as gone, and is deleted again in a request
+                # of its own. If this request fails, too, the HTTP status of its reply says what is wrong.
                 continue
             if meaning.verdict is not Verdict.MISSING:
                 raise refusal("delete", f"{self._uri}/{key.removeprefix(self._prefix)}", 0, code, message)

@@ -25,8 +25,8 @@ from learnosity.storage.store_client import patiently, replied, store_client, wo
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# At most this many bytes of a page of a listing are read. A page of 5,000 objects with the longest names, the largest
-# possible page, has a third of this size. If a page is longer, it counts as damaged.
+# At most this many bytes of one page of a listing are read. The largest page that a store sends has 5,000 objects with
+# the longest names, and a third of this size. If a page is longer, it counts as damaged.
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 
 

@@ -77,7 +77,7 @@ ELSEWHERE = _refused(
     "Check the endpoint and `region_name` of the connection, and whether a proxy asks for a login in between.",
 )
 MOVING = Meaning(Verdict.PASSES, "the store sends requests to another address for now", ELSEWHERE.advice)
-# Two meanings of a reply with a status of success (2xx): it is cut off, or it does not come from an object store.
+# `CUT`: a reply breaks off. `NO_STORE`: a reply does not come from an object store, for example a login page.
 CUT = Meaning(Verdict.PASSES, "the reply is not whole")
 NO_STORE = _refused(
     "the reply is not that of such a store",
@@ -106,7 +106,7 @@ _NO_REASON = _refused(
 
 # Error codes of AWS's key service (KMS). After one of these, the same request may succeed later.
 _KMS_PASSES = ("ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException")
-_UNKNOWN = "UnknownError"  # this code says nothing, so an HTTP status of 300 or more decides instead
+_UNKNOWN = "UnknownError"  # this code says nothing; if the HTTP status is 300 or more, the status decides
 _BY_CODE = {
     # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
     **dict.fromkeys(("RequestTimeout", "RequestTimeoutException", "InternalError", "IncompleteBody"), _PASSES),
@@ -184,8 +184,8 @@ _CAUSES = (
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # If the bucket lies in another region, S3 replies with a redirect that has no address.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # A redirect to another host must not be followed. So if the store needs no proxy, `egress` gives obstore the proxy
-    # 127.0.0.1:0 for all other hosts. Nothing can listen on port 0, so an error with this address is such a redirect.
+    # obstore must not follow a redirect to another host. So if the store needs no proxy, all other hosts get the proxy
+    # 127.0.0.1:0, where nothing can listen. An error with this address means that there was such a redirect.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",
@@ -235,7 +235,7 @@ _CAUSES = (
             "No store replies so. Check whether a proxy or a firewall replies in its place.",
         ),
     ),
-    # Errors of the operating system, if the destination is a folder (`file://`).
+    # The next three are errors of the operating system about a local file or folder (`file://`).
     (
         r"os error 36\b|file name too long",
         _refused("a name is longer than the file system takes", "It takes 253 bytes for a name, in most cases."),

@@ -35,11 +35,7 @@ from learnosity.storage.error_codes import (
 # At most this many bytes of an error reply are read. The error code is near the beginning, so the rest is not needed.
 MAX_ANSWER_BYTES = 4096
 
-# Finds the error code in XML, in JSON, and in obstore's message about an object that a bulk delete could not remove.
-_CODE = re.compile(
-    r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\""
-    r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
-)
+_CODE = re.compile(r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\"")
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
 # Azure says in this XML element why it does not accept the caller's identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
@@ -62,14 +58,14 @@ _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError
 
 # Matches all that may stand before the first element of a web page or of an XML document, such as `<?xml …?>`.
 _PROLOGUE = r"\ufeff?(?>(?:<\?xml[^>]*>|<!--.*?-->|\s)*)"
-# Finds the beginning of a web page, at the start of a body or where obstore quotes the body.
+# Finds the beginning of a web page: at the start of a body, or after `: `, where obstore's error text quotes the body.
 _WEB_PAGE = re.compile(rf"(?:^|: ){_PROLOGUE}<(?:!doctype\s+html|html|head|title|body|h1)\b", re.I | re.S)
 _ERROR_DOCUMENT = re.compile(rf"{_PROLOGUE}<Error(?:Response)?\b", re.S)
 
 _WEB_PAGE_404 = "it has status 404 and is a web page"
 
-# Azure sends the same code, AuthenticationFailed, whatever is wrong with the caller's identity. If Azure's message has
-# one of these texts, only the time is wrong.
+# Azure sends the code `AuthenticationFailed` whatever is wrong with the caller's identity. If Azure's message has the
+# first or the second text, the cause is a wrong time, and the error has the meaning beside the text.
 _OF_TIME = (("not valid in the specified time frame", SIGNATURE_TIME), ("request date header too old", CLOCK))
 
 # If a request with a signed URL is refused for one of these reasons, a new signed URL would be refused, too.
@@ -255,7 +251,7 @@ def url_is_refused(status: int, code: str = "") -> bool:
 def code_of(answer: str) -> str:
     """The error code in the XML or JSON of a reply; "" = none."""
     found = _CODE.search(answer[:MAX_ANSWER_BYTES])
-    return (found[1] or found[2] or found[3]) if found else ""
+    return (found[1] or found[2]) if found else ""
 
 
 def status_of(text: str) -> int:

@@ -15,9 +15,9 @@ from learnosity.storage.fsspec_rename import is_missing
 
 # Error numbers of the operating system for problems that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
-# Error classes of paramiko, asyncssh and smbprotocol. They mean that the login is wrong, or that the server's host key
-# could not be confirmed. Perhaps these libraries are not installed, so the classes cannot be imported here. Instead,
-# the name of an error's class is compared with these names.
+# Names of error classes of the libraries paramiko, asyncssh and smbprotocol. Errors of these classes mean that the
+# login is wrong, or that the server's host key could not be confirmed. The classes are compared by name, because the
+# libraries may not be installed.
 _LOGIN = {
     "AuthenticationException",
     "BadHostKeyException",

@@ -49,8 +49,8 @@ def _move(fs: Any, old: str, new: str) -> None:
     if type(fs).mv is not AbstractFileSystem.mv:
         fs.mv(old, new)
         return
-    # This driver has no `mv` of its own, only `AbstractFileSystem.mv`. That reads a path as a glob: it would not find
-    # a file with `[1]` in its path. So the file is copied, and then the old file is removed.
+    # This driver has no `mv` of its own, and inherits `AbstractFileSystem.mv`. The inherited method reads a path as a
+    # glob, and would not find a file with `[1]` in its path. So the file is copied, and then the old file is removed.
     fs.cp_file(old, new)
     fs.rm_file(old)
 
@@ -62,8 +62,9 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
         return False
     if found["type"] != "directory":
         return found.get("size") in (size, None)
-    # `target` is a folder. In an object store, a folder and an object can have the same name, so the rename may have
-    # succeeded. In a file system, the driver has moved the file into the folder instead. This is an error.
+    # `target` is a folder. In a file system, the driver has moved the file into this folder: this is an error. In an
+    # object store, a folder and an object can have the same name. So if the file is not in the folder, the rename has
+    # succeeded.
     if _info(fs, f"{target}/{staged.rpartition('/')[2]}") is not None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     return True

@@ -51,7 +51,9 @@ class GoogleStore(ObstoreStore):
         try:
             yield from super().read(path)
             return
-        except StorageError as error:  # obstore checks the headers before it reads, so the caller has no data yet
+        except StorageError as error:
+            # obstore checks the headers before it reads the body. So the caller has no data yet, and the object can be
+            # read again from its start.
             if not _NOT_AS_STORED.search(str(error)):
                 raise
         yield from self._as_stored().read(path)

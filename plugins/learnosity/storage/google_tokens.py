@@ -22,7 +22,8 @@ from learnosity.storage.error_codes import cause_of, judge
 # Environment variables that hold the address of a metadata server. Google's library asks that server for tokens.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 
-# Google's words if the times in a signed request for a token are too old or in the future: a clock is wrong.
+# Google's error has these words if the times in a request for a token are too old, or in the future. So a clock is
+# wrong: here or at Google.
 _OF_TIME = "Check your iat and exp values"
 
 
@@ -152,7 +153,7 @@ class _Request:
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
-        self.status = 0  # HTTP status of the last reply; 0 = no reply yet
+        self.status = 0  # HTTP status of the reply to the last request; 0 = no reply
         self.failed = False  # whether the last request got no reply
         self.proxy: str | None = None  # the proxy of the last request
 
@@ -199,10 +200,11 @@ def is_reachable(error: Exception) -> bool:
     if isinstance(error, GoogleAPICallError):
         return not judge(int(error.code or 503)).transient
     if isinstance(error, DefaultCredentialsError):
-        # Either there are no credentials at all, which is final, or the metadata server of this machine did not reply,
-        # which may be temporary. If one of the variables in `_METADATA` is set, this machine has a metadata server.
+        # This error has two possible causes. Either there are no credentials at all, which is final. Or the metadata
+        # server of this machine did not reply, which may be temporary. If one of the variables in `_METADATA` is set,
+        # this machine has a metadata server, so the error counts as no reply.
         return not any(os.environ.get(name) for name in _METADATA)
-    # The errors of the HTTP library `requests` are OSErrors. They count as no reply.
+    # An error of the network may be an OSError. So every OSError counts as no reply.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)
 
 

@@ -69,19 +69,20 @@ class OddPageError(Exception):
 PageReader = Callable[[bytes, str, int], Page]
 """Makes a page of the body of a reply. The other arguments are those of `s3_page`."""
 
-# Finds the name of the first XML element. Before it, there may be a declaration, comments, a doctype and blanks. They
-# are matched in an atomic group `(?>…)`, whose text is never matched again in another way. With a plain group, a body
-# of many comments would take very long.
+# Finds the name of the first XML element. A declaration, comments, a doctype and blanks may stand before this element.
+# The atomic group `(?>…)` matches them, and Python tries only one way to match it. With a plain group, Python would try
+# many ways, and a body of many comments would take very long.
 _ROOT = re.compile(
     rb"(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*)<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I
 )
-# Characters that are not allowed in XML. Some stores write them into a page when the name of an object contains them.
+# Characters that are not allowed in XML. If the name of an object has one, some stores write it into the page all the
+# same. `_parsed` replaces such characters, so that the page can be read.
 _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
     rb"|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:1?[0-8bBcCeEfF]|1[9aAdD]);"
 )
 _BLANKS = " \t\r\n"
-_DELETE = b"\x7f"  # a control character that is allowed in XML; it replaces those that are not
+_DELETE = b"\x7f"  # the control character DEL, which is allowed in XML; it replaces the characters of `_NO_XML`
 
 
 def s3_page(body: bytes, below: str, skip: int) -> Page:
@@ -156,7 +157,7 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if truncated != "true":
         return UploadPage(uploads, None)
-    # The next page begins after this upload. SeaweedFS sends only its id; other servers send its key, or key and id.
+    # The next page begins after this upload. SeaweedFS sends only the upload's id; other servers send its key, or both.
     after = UploadsMarker(
         _token(fields.get("NextKeyMarker"), body, [upload.key for upload in uploads]),
         _token(fields.get("NextUploadIdMarker"), body, [upload.upload_id for upload in uploads]),
@@ -238,8 +239,8 @@ def _token(text: str | None, body: bytes, names: Sequence[str]) -> str:
         token = token.lstrip(_BLANKS)
     if after and not any(_breaks(name)[1] for name in names):
         token = token.rstrip(_BLANKS)
-    # Two characters of the token may be wrong. A DEL may stand for a character that XML forbids (see `_parsed`). A line
-    # feed may stand for a carriage return, because an XML parser reads a carriage return as a line feed.
+    # Two characters of the token may differ from what the store sent. A DEL may stand for a character that XML forbids,
+    # because `_parsed` replaces it. A line feed may stand for a carriage return, because an XML parser replaces it.
     for char, is_changed in (("\x7f", _NO_XML.search(body) is not None), ("\n", b"\r" in body)):
         if is_changed and char in token:
             if any(char in name for name in names):

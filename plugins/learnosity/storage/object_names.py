@@ -19,11 +19,11 @@ from learnosity.storage.store import ObjectInfo
 Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 """Makes a blocking listing, in batches and in any order."""
 
-# obstore's local store cannot keep a name that ends like `a#1`, `C:` or `C|`: it uses `a#1` for temporary files, and
-# reads `C:` and `C|` as drive letters.
+# obstore cannot open a local file or folder whose name ends with `#` and a number, such as `a#1`, or with a letter and
+# `:` or `|`, such as `C:`. obstore uses names like `a#1` for its temporary files, and reads `C:` and `C|` as drives.
 LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
-# Why a symbolic link cannot be read: there is nothing at its target. The target may be a file or a folder, for example
-# a folder that is not mounted now.
+# The `problem` of a symbolic link whose target does not exist. The missing target may be a file or a folder, for
+# example a folder that is not mounted now.
 NOWHERE = "it is a link that leads nowhere"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

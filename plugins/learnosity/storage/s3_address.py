@@ -1,7 +1,8 @@
 """Where S3 requests for one bucket go, as the boto3 client of the connection sends them.
 
 The rules for addresses (region, partition, FIPS, dual stack, acceleration, path or host name, dots in the bucket's
-name) are botocore's. So a request is made ready and signed by the client, and its address is read. It is not sent.
+name) are botocore's. So a request is made ready and signed by the client, and its address is read. `address_of` does
+not send this request. `located` sends it, to learn the bucket's region from the reply.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from urllib.parse import urlsplit
 from learnosity.errors import ConnectionConfigError
 
 _EVENT = "before-send.s3"
-# Maximum number of requests that boto3 sends to find the region of a bucket. Without a limit, boto3 would ask for ever
-# if no reply names the region.
+# `located` lets boto3 send at most this many requests to find the region of a bucket. Without this limit, boto3 would
+# ask for ever if no reply names the region.
 _MOST_REQUESTS = 5
 _SCOPE = re.compile(r"Credential=[^/]+(?:/[^/]+)*?/\d{8}/([^/]+)/([^/]+)/aws4_request")
 

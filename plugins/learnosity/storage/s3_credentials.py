@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 HELD = timedelta(seconds=1)
 # Credentials that expire in fewer seconds than this are not used: they could expire on the way to the server.
 MARGIN_SECONDS = 60
-# While the old credentials are still valid, a thread gets new ones. When that thread has ended, the next one starts at
-# least this many seconds later. Without this wait, each request would start a thread if there are no new credentials.
+# While the old credentials are still valid, a thread gets new ones. If it gets none, the next thread starts at least
+# this many seconds after its end. Without this wait, each request would start a thread.
 RETRY_SECONDS = 10.0
 
 _ADVICE = "Check login, password and extra of the connection (docs/stores.md)."
@@ -63,7 +63,7 @@ class SessionCredentials:
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
-            "token": frozen.token or None,  # obstore would send an empty token, and botocore does not
+            "token": frozen.token or None,  # obstore would send an empty token; botocore sends no token then
             "expires_at": datetime.now(UTC) + HELD if ends else None,
         }
 

@@ -38,8 +38,8 @@ _OF_IDENTITIES = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_CA_BUNDLE",
 }  # fmt: skip
-# Environment variables of AWS that do not matter if the connection also names a region. If a variable of AWS
-# is set that is in neither `_OF_IDENTITIES` nor `_OF_REGIONS`, boto3 is used.
+# Environment variables of AWS that do not matter if the connection also names a region. If any other variable is set
+# whose name begins with `AWS_` or `BOTO`, and that is not in `_OF_IDENTITIES`, boto3 is used.
 _OF_REGIONS = {"AWS_DEFAULT_REGION", "AWS_REGION"}
 
 

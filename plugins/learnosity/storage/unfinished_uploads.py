@@ -41,8 +41,8 @@ It raises `StorageError` where it cannot, and `TransientStorageError` where it c
 # If a page is longer, it counts as damaged.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
-# obstore's temporary files have names that end so, such as `a.json#1`. No result file at a local destination has such a
-# name, because `check_names` refuses it.
+# The names of obstore's temporary files end with `#` and a number, such as `a.json#1`. No result file at a local
+# destination has such a name, because `check_names` refuses it.
 _STAGED = re.compile(r"#\d+$")
 # A request that fails later than this after its first attempt is not sent again. A server can restart within this time.
 # If the request still fails, the uploads stay: no later task of the run removes them, and the DAG

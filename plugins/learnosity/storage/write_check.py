@@ -45,8 +45,9 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
         )
         written.append(conditional)
         found = await _need("list objects", "a landing cannot tell what has landed", _names(store, folder))
-        # If the reply to the write is lost, the HTTP client sends the write again. The store then refuses it, because
-        # the object is there by now. This is no fault of the store, and the listing has the object.
+        # The conditional write above is allowed only if the object is not there yet. If the reply to it is lost, the
+        # HTTP client sends it again. The store then refuses the second write, because the first one has made the
+        # object. This is no fault of the store, and the listing has the object.
         if not is_written and conditional not in found:
             raise StorageError(
                 f"{store.uri} refuses to write an object that is not there, as if it were. So latest.json cannot be "

@@ -13,10 +13,11 @@ from urllib.parse import quote
 # `quote` leaves these characters in a path as they are, because browsers do the same. If `quote` encoded them, the same
 # page would have two addresses.
 KEPT = ":@!$&'()*+,;=~"
-# If a file's name contains one of these, it is put into the query of the address and not into the path. In the path, a
-# server or browser could change it, and the address would lead to another page.
+# If a file's name contains one of these characters or parts, such as `%`, `//` or `..`, the name is put into the query
+# of the address and not into the path. A server or browser could change such a path, and it would lead to another page.
 _ODD = re.compile(r"[%?#\\|^\[\]]|//|(^|/)\.{1,2}(/|$)")
-_PLACE = "-"  # stands in the path instead of a file name that is in the query
+# If a file's name is in the query, the path has this text where the name would be: `/view/-?file=100%25.json`.
+_PLACE = "-"
 
 
 def segment(text: str) -> str:

@@ -52,8 +52,8 @@ REPORT_ELEMENT = "learnosity-report"
 
 # Importing these modules registers their routes. No code reads `PAGES`: it only shows that the imports are needed.
 PAGES = (compare_page, find_page, use_page)
-# Encodings that browsers decompress while they download a file. If a file has another encoding, the user gets the file
-# still compressed, as it is stored.
+# A stored file may be compressed. If its encoding is one of these, `download` sets the header `Content-Encoding`, and
+# the browser decompresses the file. With any other encoding, the user gets the file still compressed.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 
@@ -126,7 +126,7 @@ async def download(shown: ShownDataset, path: str) -> Response:
         "Content-Length": str(entry.bytes),
     }
     if (coding := compression(entry.content_encoding)) in ENCODINGS:
-        headers["Content-Encoding"] = str(coding)  # so that the browser decompresses the file
+        headers["Content-Encoding"] = str(coding)
     return await streamed(reading_on(await dataset.stream(entry)), "application/octet-stream", headers)
 
 

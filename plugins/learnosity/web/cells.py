@@ -11,12 +11,12 @@ from learnosity.dataset.tables import is_number, json_text
 
 MAX_CELL = 1_000  # maximum number of characters of a cell
 _JSON_CELL = 500
-# The page that compares two datasets adds these endings to names of columns: `mean_percent_change`. They are removed
-# before a name is compared with the names below, so this column gets the decimals of `mean_percent`.
+# The page that compares two datasets adds these endings to names of columns: `mean_percent_change`. An ending is
+# removed before a name is looked up in `_COUNTS` and `_DECIMALS`, so this column gets the decimals of `mean_percent`.
 _STATISTIC = re.compile("_(change|before)$")
-MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that numbers are aligned
-# A column is taken for a column of numbers if its name begins with one of these texts, or if its name ends with a key
-# of `_DECIMALS` or with "score". `is_statistic` needs this for a column without any value.
+MINUS = "\N{MINUS SIGN}"  # stands before negative numbers: it is as wide as a plus sign, and a hyphen is not
+# If a column has no value at all, `is_statistic` decides by its name whether it is a column of numbers. It is one if
+# the name begins with one of these texts, or if the name ends with a key of `_DECIMALS` or with "score".
 _COUNTS = ("population", "difference_", "count_", "num_")
 # A number as large as this (or as far below zero) has no separators and no fixed decimals. A float is shown with an
 # exponent (1e+15). An integer is shown with its digits, at most `MAX_CELL` of them.

@@ -144,6 +144,6 @@ def _lines(manifest: Manifest) -> Iterator[Line]:
     for place, key in enumerate(keys):
         yield Line(group_label(manifest.request, place) or key, levels.get(key), found.get(key))
     yield Line("Questions", None, returned.questions if returned else None)
-    # Of sessions, the page shows only how many were uploaded. How many came back in all is not known:
-    # `returned.sessions` counts the sessions of one question.
+    # The page shows how many sessions were uploaded, but not how many came back, because this is not known:
+    # `returned.sessions` counts only the sessions of one question, the one with the most sessions.
     yield Line("Sessions", sent.sessions if sent else None, None)

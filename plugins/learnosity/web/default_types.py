@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 from learnosity.web.known_dags import newest_versions
 
 PARAM = "dataset_type"
-# One view of the list of datasets reads at most this many serialized DAGs. The default types of further DAGs are read
-# by the next views.
+# Each time the list of datasets is shown, at most this many serialized DAGs are read. If more are needed, the others
+# are read the next times. Until then, the list may show runs of these DAGs without a type.
 MAX_DAGS = 50
-_KEPT = 5_000  # maximum number of entries of the cache `_defaults`; a full cache keeps only what the view needs
+# Before the cache `_defaults` gets more entries than this, the entries of DAGs that are not asked for now are dropped.
+_KEPT = 5_000
 _defaults: dict[str, str] = {}
 
 

@@ -23,12 +23,13 @@ from learnosity.web.run_datasets import exact_names
 
 log = logging.getLogger(__name__)
 
-# If an error has one of these statuses, the user may not see the run. Then the error page has no links to its pages.
+# If an error has one of these statuses, the user has not logged in, or may not see the run. Then the error page has no
+# links to the pages of the run.
 NO_WAY = (401, 403)
 
-# In the address of a download, one of these texts follows the run or the dataset. If it is not clear which dataset of
-# the run an address means, people get a page on which they choose one. A download gets an error instead, because a
-# program may have asked for it, and a program cannot choose.
+# What follows the run or the dataset in the address of a download, such as `/zip` in `/run/my_dag/my_run/zip`. If an
+# address does not say which dataset of the run it means, people get a page on which they choose one. For a download,
+# the reply is an error instead, because a program may have asked for the file, and a program cannot choose.
 DOWNLOADS = ("/manifest.json", "/file/", "/csv", "/files.csv", "/zip")
 
 
@@ -88,7 +89,7 @@ async def not_listed(request: Request, error: TooManyFilesError) -> Response:
 async def failed(request: Request, error: LearnosityError) -> Response:
     """A page for an error of this package. Its message has no secrets and says what to do."""
     if isinstance(error, ConnectionConfigError | LookupFailedError):
-        # A viewer must not learn whether a connection exists, or what is wrong with it.
+        # A viewer must not learn whether a connection exists, or what is wrong with it. So the message is only logged.
         log.warning("The connection of a report cannot be used: %s", error)
         return _problem(request, 503, "The connection cannot be used. The log of the API server names the reason.")
     return _problem(request, 503 if isinstance(error, TransientError) else 409, str(error))
@@ -142,9 +143,9 @@ def _ways_on(request: Request, *, files: bool) -> dict[str, Any]:
     ways = [("The dataset", run_page + below)]
     if files:
         ways.append(("Its files", f"{run_page}{below}/files"))
-    # If the main page of the dataset has failed, a link to this page would fail again, and a link to its files would
-    # probably fail, too. So both are left out. But if the failed address has a query, the query may be the cause. The
-    # links have no query, so then they stay.
+    # The page that failed may be the main page of the dataset. A link to it would fail again, and a link to the files
+    # would probably fail, too. So both links are left out. If the failed address has a query, such as `?group=north`,
+    # both links stay: they have no query, and the query may be the cause.
     if str(request.scope["route"].path) in (RUN, f"{RUN}/dataset/{{dataset_id}}") and not request.url.query:
         ways = []
     return {"run": named, "ways": [*ways, ("All datasets of this run", run_page)] if below else ways}

@@ -18,9 +18,9 @@ from learnosity.dataset.page_threads import reading_on
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import is_number, json_text
 
-CSV_CELL = 32_000  # maximum number of characters of a cell; spreadsheets do not accept more
-# A ZIP is sent in pieces. A piece is sent when it has at least `_PIECE` bytes. If many files are small, a piece is sent
-# after `_FILES` files: with a slow store, the browser would otherwise get no bytes for a long time.
+CSV_CELL = 32_000  # a longer text is cut to this many characters, because a cell of Excel takes at most 32,767
+# A ZIP is sent in pieces. A piece is sent as soon as it has `_PIECE` bytes. With small files and a slow store, that may
+# take long. So a piece is also sent after every `_FILES` files, and the browser does not wait too long for bytes.
 _PIECE = 256 * 1024
 _FILES = 20
 _ZIP64_FROM = 2**31 - 1
@@ -59,9 +59,9 @@ def files_of_group(dataset: PublishedDataset, path: Sequence[str]) -> list[FileE
     if not path or own is None or root is None:
         return list(dataset.files.values())
     folder, _, name = own.path.rpartition("/")
-    # Datasets have one of two layouts. In the first, each group has a folder, and its file has the same name as the
-    # file of the whole dataset: `north/data.json`. In the second, the file and the folder of a group have the group's
-    # name: `north.json` and `north/`.
+    # Datasets have one of two layouts. In the first, each group has a folder, and its file in this folder has the same
+    # name as the file of the whole dataset: `data.json`, `north/data.json`. In the second, the file of a group is
+    # beside its folder, and both have the group's name: `north.json`, `north/`.
     if name == root.path.rpartition("/")[2]:
         return [entry for entry in dataset.files.values() if entry.path.startswith(f"{folder}/")]
     begin = stem_of(own.path)

@@ -114,8 +114,8 @@ def _search(dataset: PublishedDataset, content: bytes, words: str) -> Hits:
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
     paths = list(dataset.files)
-    # `dataset.groups` may have a file under two group paths, such as `("a%20b",)` and `("a b",)`. The last one is the
-    # group's own. This dict keeps it, because a later entry with the same key replaces an earlier one.
+    # `dataset.groups` may have the same file under two group paths, such as `("a%20b",)` and `("a b",)`. The last of
+    # the two is the real path of the group. The keys of this dict are the files, so it keeps only the last group path.
     groups = {path: steps for steps, path in dataset.groups.items()}
     return list(_found(paths, groups, names, here))
 
@@ -125,7 +125,7 @@ def _found(
 ) -> Iterator[Place]:
     for each in names:
         if each.file >= len(paths):
-            continue  # this line of names.tsv has the number of a file that the dataset does not have
+            continue  # names.tsv gives this name a file number that no file has, so the name is left out
         path = paths[each.file]
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""

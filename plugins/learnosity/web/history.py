@@ -43,8 +43,8 @@ def past_datasets(session: Session, dag_id: str, dataset_type: str, dataset_id: 
     :param dataset_id: the dataset; it comes first. Without an event of it, all events of the DAG count as earlier.
     """
     table = AssetEvent
-    # Events are searched in two assets: the asset of this type, and the asset `*`. The asset `*` has the events of all
-    # types that are not in `KNOWN_TYPES`, so the type in the event's `extra` is compared, too.
+    # Each of the four known dataset types has an asset. All other types share the asset `*`. So events are searched in
+    # the asset of this type and in `*`, and the type in the event's `extra` is compared, too.
     assets = select(AssetModel.id).where(AssetModel.uri.in_([f"{ASSET_PREFIX}{dataset_type}", f"{ASSET_PREFIX}*"]))
     of_type = and_(
         table.source_dag_id == dag_id,

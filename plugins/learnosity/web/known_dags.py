@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.run_rows import PUBLISH_OPERATOR
 
-_KEPT = 20_000  # maximum number of entries of the cache `_publishes`; a full cache is emptied
+_KEPT = 20_000  # if the cache `_publishes` would get more entries than this, it is emptied first
 _BATCH = 500  # maximum number of DAGs that one query searches
 _publishes: dict[str, bool] = {}
 

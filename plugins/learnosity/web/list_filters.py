@@ -13,7 +13,7 @@ from learnosity.api.dataset_request import dataset_type
 from learnosity.web.list_rows import OPEN_STATES, PUBLISHED, Listed
 
 STATES = (PUBLISHED, *OPEN_STATES)
-_MAX_ZONE = 64  # maximum number of characters of a time zone's name
+_MAX_ZONE = 64  # maximum number of characters of a time zone's name; for a longer name, UTC is used
 
 _KEYS: dict[str, Callable[[Listed], Any]] = {
     "at": lambda row: row.at,
@@ -64,7 +64,7 @@ class Wanted:
             try:
                 return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
             except OverflowError:
-                # This moment is outside of Python's calendar (years 1 to 9999), so it sets no limit.
+                # This moment is outside of Python's calendar (years 1 to 9999), so the list is not limited by it.
                 return None
 
         return start(self.since, 0), start(self.until, 1)

@@ -26,8 +26,8 @@ from learnosity.web.run_datasets import whole
 NEWEST = 2_000  # the list shows at most this many datasets and at most this many runs, the newest ones
 MAX_VALUE = 16_000  # maximum number of characters of an event's extra or of a run config; a longer one is not read
 PUBLISHED = "published"
-# A run in one of these states has its own row in the list. A successful run has none: the list has its datasets
-# instead.
+# A run in one of these states has a row in the list, in addition to the rows of its published datasets. A successful
+# run has no row: only its datasets have rows.
 OPEN_STATES = ("queued", "running", "failed")
 
 
@@ -84,19 +84,19 @@ def _datasets(
 ) -> Iterator[Listed]:
     run = (AssetEvent.source_dag_id, AssetEvent.source_run_id)
     # A user may clear a task of a run. Then the task publishes again, and perhaps another dataset than before. So only
-    # the last event of each task of a run is used.
+    # the last event of each task instance of a run is used.
     last = (
         select(func.max(AssetEvent.id))
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
         .group_by(*run, AssetEvent.source_task_id, AssetEvent.source_map_index)
     )
-    # Two tasks of a run may publish the same dataset. The list shows this dataset once, by its id. If an event names no
-    # dataset id, the id of the event stands in for it, so such an event always has its own row.
+    # Two tasks of a run may publish the same dataset. Their events have the same dataset id, and the list shows the
+    # dataset once. If an event has no dataset id, its event id is used instead, so that it gets a row of its own.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
-    # Two datasets of different types, or at different places, may have the same id. So type and place are compared,
-    # too. An event does not name the connection of the place. So if a run publishes a dataset to the same bucket and
-    # prefix on two servers, the list shows only one of the two.
+    # Two datasets with the same id may differ in type or in place. So the type and the manifest's URI are compared,
+    # too. This URI does not name the server of the bucket. If a run publishes a dataset to the same bucket and prefix
+    # on two servers, the list shows only one of the two.
     place = [AssetEvent.extra[name].as_string() for name in ("dataset_type", "manifest_uri")]
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset, *place)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))

@@ -145,7 +145,8 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
         store = await reading(with_connections_of, run.team, open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE, unlisted=True)
     except ElsewhereError:
-        # A user may see the message of this error: it has only two URIs of the XCom, and nothing about connections.
+        # The error page shows this error's message to the user. That is safe: the message has only two URIs of the
+        # XCom, those of the manifest and of the destination, and nothing about connections.
         raise
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
         # All of these errors get the same reply. Otherwise, a user who can edit XComs could find out which connections

@@ -12,7 +12,7 @@ from learnosity.dataset.tables import Table, is_number
 
 PLOT_WIDTH = 160.0
 MAX_POINTS = 5_000  # maximum number of points of one scatter plot; a browser draws this number quickly
-MAX_DOTS = 400  # maximum number of users that one plot shows as dots
+MAX_DOTS = 400  # maximum number of users that one box plot shows as dots
 _MARGIN = 10.0  # pixels between each end of the axis and the edge of the drawing: half of a label needs this room
 _LABEL = 200  # maximum number of characters of a point's name
 _LARGEST = 1e100  # larger numbers are not drawn, because calculations with them could overflow
@@ -117,8 +117,8 @@ def box_of(row: Mapping[str, Any], scale: Scale, users: Iterable[Any] = ()) -> B
         f"upper quartile {right:g}{sign}, highest {highest:g}{sign}"
     )
     dots = [at(float(value)) for value in users if _finite(value)]
-    # In a file, the lower quartile may be larger than the upper one. Without this line, the box would have a negative
-    # width.
+    # A wrong file may have a lower quartile that is larger than the upper one. Without this line, the box of such a row
+    # would have a negative width.
     left, right = min(left, right), max(left, right)
     return Box(at(lowest), at(left), at(middle), at(right), at(highest), text, tuple(dots[:MAX_DOTS]))
 

@@ -152,8 +152,8 @@ def newest(datasets: Iterable[RunDataset]) -> tuple[Publication, ...]:
     by_place: dict[tuple[DatasetLayout, str], Publication] = {}
     for each in datasets:
         if (new := each.publication) is not None:
-            # One job of Learnosity may make two datasets, one of each group type, and both have the same id. So an id
-            # is not enough: two publications are of one dataset if their type, id and place are the same.
+            # One job of Learnosity may make two datasets with the same id, one of each group type. So two publications
+            # are of one dataset only if their type, id (both in `layout`) and destination are the same.
             place = (new.layout, new.destination_uri.rstrip("/"))
             old = by_place.get(place)
             if old is None or _moment(new) >= _moment(old):

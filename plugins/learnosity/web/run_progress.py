@@ -23,8 +23,8 @@ SHOWN = 20  # the page shows at most this many failed tasks, this many tasks in 
 GOING = ("queued", "running")
 # Airflow's state of a task that has failed and waits for its next try.
 RETRY = "up_for_retry"
-# States of a task in its second try or a later one. A task in its first try can be in most of them, too, so the number
-# of the try has to be checked as well.
+# States of a task that has failed and waits for its next try or is in it. A task in its first try may have these
+# states, too, except `RETRY`. So with the other states, `progress` also checks that the number of the try is above 1.
 AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"
@@ -232,8 +232,8 @@ def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | Non
     by_shard = [(each, reports.landings.get((each.task_id, each.map_index))) for each in shards]
     figures = [(each, landing) for each, landing in by_shard if landing]
     running = [landing for each, landing in figures if each.state == "running"]
-    # A landing task reports every few seconds how many files it has landed (`files`). After the task has succeeded, its
-    # last report may be too old. But then all files of its shard have landed, so `total` is used.
+    # A landing task reports every few seconds how many files it has landed (`landing.files`). The last report of a task
+    # that has succeeded may be too old. All files of its shard have landed, so `landing.total` is used for such a task.
     files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)
     total = _planned(instances, reports)
     if total is None:

@@ -23,10 +23,11 @@ log = logging.getLogger(__name__)
 
 CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
 PUBLISH_OPERATOR = "LearnosityPublishOperator"
-# The XComs of these operators are not needed, so they are not read. If Airflow keeps XComs in object storage, each one
-# would cost a request.
+# The XComs of tasks with these operators are not needed, so they are not read. If Airflow keeps XComs in object
+# storage, to read one XCom costs a request.
 NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
-# The tasks that make and land a dataset, in their order. `dataset_tasks` gives them these names.
+# The ids of the tasks that make and land a dataset, in their order, as `dataset_tasks` gives them. In a task group,
+# the id of the group is in front: `item_bank.create_dataset`.
 STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
 PUBLISH_STEP = STEPS[-1]
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
@@ -36,8 +37,9 @@ _USED = (*sorted(PUBLISHED_KEYS), "learnosity_conn_id", "file_count", "total_byt
 # Maximum number of XComs that are read for the datasets of a run. A dataset has two of them, from its create task and
 # from its publish task, so this is enough for 2,000 datasets.
 MAX_ROWS = 4_000
-# In addition, at most this many XComs are read that contain only a text, and that come from other operators than those
-# of this package. The text may be an address in object storage. Then a request is needed to get the value.
+# If Airflow keeps XComs in object storage, the database has only the address of a value, as a text. A request is needed
+# to get the value. So in addition to `MAX_ROWS`, at most this many such texts are read. They are of tasks that have no
+# operator of this package.
 MAX_TEXTS = 50
 MAX_VALUE = 20_000  # an XCom with more characters is not read whole
 # From an XCom with more than `MAX_VALUE` characters, only the values of the keys `_USED` are read, as texts. Each text
@@ -109,12 +111,13 @@ def returned_values(
     published = {each.task_id for each in instances if each.operator == PUBLISH_OPERATOR}
     created = {each.task_id for each in instances if each.operator == CREATE_OPERATOR}
     left_out = {each.task_id for each in instances if each.operator in NOT_READ}
-    # A DAG may have a task of another operator in the place of the create task, under the same name `create_dataset`.
-    # The value that this task returns names the dataset, too, so it is read like that of a create task.
+    # In place of the create task, a DAG may have a task of another operator with the same task id: `create_dataset`, if
+    # the publish task is `land.publish`. The value that this task returns is read like that of a create task, because
+    # it may name the dataset.
     created |= {several[0] for each in instances if len(several := siblings(each.task_id)) > 1} - published - left_out
     other = table.task_id.not_in(published | created | left_out)
-    # A task that uses no operator of this package may also return a dataset: then its XCom is a JSON object with the
-    # key `manifest_uri`.
+    # A task without an operator of this package may also return a dataset. Then its XCom is a JSON object with the key
+    # `manifest_uri`. Of such tasks, only XComs of this form are read here.
     telling = and_(other, text.startswith("{"), text.contains('"manifest_uri"', autoescape=True))
     short = func.length(text) <= MAX_VALUE
     # A value may be long because of keys that the pages do not use. For example, a create task also returns its whole
@@ -126,15 +129,15 @@ def returned_values(
     )
     query = query.where(table.dag_id == dag_id, table.run_id == run_id, table.key == "return_value")
     making = and_(table.task_id.in_(created), or_(short, long))
-    # At most `MAX_ROWS` values are read, so the last ones may be left out. Values of publish tasks come first, and
-    # values of create tasks last: these only tell the type and id of a dataset that is not published yet.
+    # At most `MAX_ROWS` values are read, so the last ones may be left out. Values of publish tasks come first. Values
+    # of create tasks come last, because they matter least: they only name a dataset that is not published yet.
     place = case((table.task_id.in_(published), 0), (table.task_id.in_(created), 2), else_=1)
     first = query.where(or_(table.task_id.in_(published), making, telling))
     first = first.order_by(place, table.task_id, table.map_index)
     rows = session.execute(first.limit(MAX_ROWS + 1)).all()
     texts: Sequence[Any] = ()
-    # Airflow's own XCom backend keeps each value in the database. Another backend may keep values in object storage.
-    # Then the database has only a text, the address of the value, so texts are read here, too.
+    # Airflow's own XCom backend keeps each value in the database. If another backend is set, it may keep values in
+    # object storage. Then the database has only their addresses. These are texts, so texts are read here, too.
     if fetch is not BaseXCom.deserialize_value:
         # At most `MAX_TEXTS` are read, and one mapped task may have more instances than that. So the first instance of
         # each task comes first, then the second instance of each, and so on. Otherwise, other tasks might get no place.
@@ -158,7 +161,7 @@ def label(task_id: str, map_index: int) -> str:
 def _resolved(rows: Collection[Any], fetch: Callable[[Any], Any]) -> Iterator[Returned]:
     for row in rows:
         task_id, map_index, value, at, short, long, *used = row
-        if short is not None and not short:  # `short` is None if the XCom is NULL, which is not too long
+        if short is not None and not short:  # `short` is None if the database has no value (NULL)
             value = _shortened(used) if long else None
             if value is None:
                 log.warning("The XCom of %s is not read. %s", label(task_id, map_index), TOO_LONG)
@@ -173,7 +176,7 @@ def _shortened(used: Sequence[Any]) -> dict[str, Any] | None:
     if any(len(str(each)) > MAX_USED for each in used):
         return None
     found = {name: each for name, each in zip(_USED, used, strict=True) if each is not None}
-    # The query reads each key as a text, so numbers are texts here, too. They become numbers again.
+    # The query reads the value of every key as a text, also the two numbers. Here they become numbers again.
     return {
         name: int(each) if name in ("file_count", "total_bytes") and str(each).isdecimal() else each
         for name, each in found.items()

@@ -29,8 +29,8 @@ from learnosity.web.run_rows import returned_values, task_instances
 from learnosity.web.task_reports import task_reports
 from learnosity.web.team_connections import team_of
 
-USUAL_RUNS = 12  # maximum number of earlier runs from which the usual duration of a task is computed
-USUAL_ROWS = 1_000  # maximum number of task instances of these earlier runs that are read
+USUAL_RUNS = 12  # the usual duration of a task is computed from at most this many earlier runs
+USUAL_ROWS = 1_000  # of all these earlier runs together, at most this many task instances are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
 def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Mapping[str, Sequence[float]]:
     """How many seconds each task took in the newest runs of a DAG that published the types of these datasets."""
     kinds = sorted({each.dataset_type for each in datasets if each.dataset_type})
-    # Events are searched in two kinds of assets. `own`: the asset of each of these types. `others`: the asset `*`. It
-    # has the events of all types that are not in `KNOWN_TYPES`, so the type in the event's `extra` is compared.
+    # Each of the four known dataset types has its own asset. All other types share the asset `*`. So `own` takes all
+    # events of the assets of `kinds`, and `others` takes those events of `*` whose `extra` names a type of `kinds`.
     others = and_(AssetModel.uri == f"{ASSET_PREFIX}*", AssetEvent.extra["dataset_type"].as_string().in_(kinds))
     own = AssetModel.uri.in_([f"{ASSET_PREFIX}{kind}" for kind in kinds])
     of_type = or_(own, others) if kinds else AssetModel.uri.startswith(ASSET_PREFIX)

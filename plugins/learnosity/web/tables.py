@@ -147,9 +147,9 @@ def view(
         Column(name, field_label(name), _is_numeric(table.rows, name), order if name == sort else "none")
         for name in table.columns
     )
-    # These rows decide how many decimals a column has. Below users, the last row (`total`) has means. A mean may have
-    # decimals even if all values are whole, so this row does not count. Below groups, the last row has values like
-    # those of the other rows, so it counts.
+    # The rows `alike` decide how many decimals a column has. In a table of users, the last row (`total`) has means. A
+    # mean may have decimals even if all values are whole, so this row is not in `alike`. In a table of groups, the last
+    # row has values like those of the other rows, so it is in `alike`.
     alike = [*shown, total] if total is not None and table.kind is not Kind.USERS else shown
     places = {name: decimals(name, (row.get(name) for row in alike)) for name in table.columns}
     items, plotted = table.kind is Kind.ITEMS and not plain, replace(table, columns=(*table.columns, *drawn))

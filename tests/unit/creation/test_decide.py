@@ -326,7 +326,7 @@ CASES = [
         noted=noted("commencing", known_jobs=("old",)),
         seen=Seen((job("new"), job("old")), POLLS_FOR_DOUBT),
         action=Action.FRESH,
-        says="1 job(s) may have been created since, and none of them says which dataset it is for",
+        says="1 job(s) may have been created since, and none of them names this dataset",
         doubtful=True,
     ),
     Case(

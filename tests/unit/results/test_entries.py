@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from learnosity.errors import UnsafeNameError
+from learnosity.results.entry import ENTRY_WORDS
 from learnosity.results.known_keys import CONTENT_KEYS, COUNTED_KEYS, FORMAT_KEYS, LISTING_KEYS, TREE_KEYS
 from learnosity.results.reading import Failed, Files, NotReady, NotUnderstood, Reading
 from learnosity.results.signal_keys import _VOCABULARY, Kind
@@ -120,6 +122,63 @@ def test_content_is_not_passed_over_at_any_place_beside_a_file(key: str, value: 
             {"result_files": [A], **box},
         ):
             assert is_refused(read(data)), data
+
+
+# Keys whose value describes the file or the reply. A text under them may be long, or have several lines.
+KNOWN = sorted({*ENTRY_WORDS, *(key for key, kind in KEYS if kind == "remark")})
+ROWS_AS_TEXT: dict[str, str] = {
+    "a table": "item_reference,p_value\ni1,0.4\n",
+    "a table with the line ends of old systems": "item_reference,p_value\ri1,0.4\r",
+    "JSON": '[{"item_reference":"i1","p_value":0.4}]',
+    "JSON of several lines": '[\n{"item_reference":"i1","p_value":0.4}\n]',
+    "JSON with NaN": '[{"item_reference":"i1","p_value":NaN}]',
+    "JSON with a byte order mark": '\ufeff[{"item_reference":"i1","p_value":0.4}]',
+    "JSON that is encoded twice": '"[{\\"item_reference\\":\\"i1\\",\\"p_value\\":0.4}]"',
+}
+
+
+@pytest.mark.parametrize("key", [*KNOWN, "x"])
+@cases("text", ROWS_AS_TEXT)
+def test_rows_as_text_are_not_passed_over_under_a_known_key(key: str, text: str) -> None:
+    for box in ({key: text}, {"info": {key: text}}):
+        for data in (*lone({"dataset_id": ID, "url": at("a.json"), **box}), *listed(A | box)):
+            try:
+                assert is_refused(read(data)), data
+            except UnsafeNameError:
+                assert key not in ("x", "message")  # the text would be the name of a file
+
+
+@pytest.mark.parametrize("text", ["one line\nand another", "x" * 300, "score\n", '{"by": "user_id"}'])
+def test_a_description_may_be_long_and_have_several_lines(text: str) -> None:
+    for box in ({"description": text}, {"description": {"text": text, "format": "plain"}}, {"label": {"en": text}}):
+        for data in (*lone(A | box), *listed(A | box)):
+            assert at("a.json") in urls(read(data)), data
+
+
+def test_names_of_many_other_files_are_read_in_little_time() -> None:
+    many = {f"k{number}": f"{number}.csv" for number in range(20_000)}
+    assert is_refused(read({"url": at("a.json"), **many}))
+
+
+@pytest.mark.parametrize("value", [[ROW, ROW], "item_reference,p_value\ni1,0.4\n", "several"], ids=str)
+def test_only_a_number_is_the_number_of_files_in_an_archive(value: Any) -> None:
+    assert is_refused(read({"url": at("a.zip"), "file_count": value}))
+    assert names(read({"url": at("a.zip"), "file_count": 7})) == ["a.zip"]
+
+
+@pytest.mark.parametrize("text", ["3\n", "3\nfiles", "x" * 250, '[{"p_value":0.4}]'])
+@pytest.mark.parametrize("key", [each for each in COUNTS if each != "hits"])  # a text under `hits` is read as data
+def test_a_count_that_is_a_text_is_unclear_at_any_place(key: str, text: str) -> None:
+    for data, meta in (
+        ({"files": [A]}, {key: text}),
+        ({"files": [A], key: text}, {}),
+        ({"files": [], key: text}, {}),
+        ({"rows": [ROW], key: text}, {}),
+        ({"files": [A]}, {"paging": {key: text}}),
+        ({"files": [A]}, {key: {"value": text}}),
+    ):
+        if key != "records" or key not in meta:  # `meta.records` has a test of its own
+            assert is_refused(read(data, **meta)), (data, meta)
 
 
 @pytest.mark.parametrize("key", [each for each in KEYS_OF_CONTENT if each not in COUNTS])
