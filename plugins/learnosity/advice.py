@@ -24,7 +24,7 @@ _GO_ON = (
     "short, raise dagrun_timeout of the DAG first."
 )
 # If a run takes longer than `dagrun_timeout`, Airflow skips its tasks that have not ended. Then no task has failed, and
-# there is no error to give advice on. The two texts below are shown instead.
+# there is no error to give advice on. One of the two texts below is shown instead.
 TIMED_OUT = f"The run took longer than its dagrun_timeout, so what had not ended was skipped. {_GO_ON}"
 NO_TASK_FAILED = (
     "No task of this run has failed: the run took longer than its dagrun_timeout, or a user has marked it as failed. "

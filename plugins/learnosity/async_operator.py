@@ -19,8 +19,8 @@ from learnosity.task_report import ReportsTemplates, report_failures
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# At `execution_timeout`, the work is cancelled. Airflow's own alarm comes this many seconds later, so that the work has
-# time to cancel the uploads that still run.
+# At `execution_timeout`, this module cancels the work. Airflow's own alarm for the time-out, which would interrupt the
+# process at any point, comes this many seconds later. So the work has time to cancel the uploads that still run.
 LET_GO_SECONDS = 30.0
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOB_HOST = "blob.core.windows.net"
-# Hosts of Azure's Blob API, such as `account-secondary.blob.core.windows.net`. Group 1: the account, here `account`. An
-# account's name has no hyphen, so `-secondary` is no part of it. Group 2: the domain of the cloud, here
-# `core.windows.net`.
+# Finds two parts in a host of Azure's Blob API. Group 1: the account. Group 2: the domain of the cloud. In
+# `account-secondary.z1.blob.storage.azure.net`, these are `account` and `storage.azure.net`. An account's name has no
+# hyphen, so `-secondary` is no part of it. A part before `blob`, here the DNS zone `z1`, is skipped.
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
 # Azure's public cloud has two domains. The key is the domain of accounts with a DNS zone of their own. The value is the
 # domain of all other accounts. The key is replaced by the value, so that two addresses of one account compare as equal.

@@ -49,9 +49,9 @@ _REFUSED = (
     *("require_encryption", "key_encryption_key", "key_resolver_function", "encryption_version", "credential"),
     *("workload_identity_client_id", "connection_cert", "transport"),
 )
-# For a URI without an Airflow connection, Airflow uses the library adlfs, which reads environment variables. These are
-# their names without the prefix AZURE_STORAGE_. The same variables are read here, so that such a URI has the same
-# credentials as in Airflow.
+# For a URI without an Airflow connection, Airflow uses the library adlfs, which reads environment variables such as
+# AZURE_STORAGE_ACCOUNT_KEY. These are their names in lower case, without the prefix AZURE_STORAGE_. This module reads
+# the same variables, so that such a URI has the same credentials as in Airflow.
 _OF_ADLFS = (
     *("account_name", "account_key", "connection_string", "sas_token", "client_id", "client_secret", "tenant_id"),
     "anon",
@@ -140,8 +140,9 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
         return hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
 
-    # If the host of the URL has no dot, as in http://azurite:10000/account, WasbHook uses an address in Azure's public
-    # cloud instead. So account name and endpoint are not taken from its client then, but from the URL (`is_own`).
+    # If the host of the URL has no dot, as in http://azurite:10000/account, the client of WasbHook has an address in
+    # Azure's public cloud instead. Then `is_own` is True: account name and endpoint are taken from the URL, and not
+    # from the client.
     is_own = bool(url) and "." not in urlsplit(url).netloc
     try:
         try:

@@ -83,8 +83,9 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
                 raise ConnectionConfigError(
                     f"The {named} does not give access to {where.text}: {first_line(error)}. Check its fields."
                 ) from None
-    # While a page shows a run of a team's DAG, `FINDER` finds the connections of this team. An fsspec driver does not
-    # use `FINDER`. It asks Airflow, which finds no connection of a team here. So the page refuses to read.
+    # For any other scheme, an fsspec driver is used below. It gets the connection from Airflow. But if a page shows a
+    # run of a team's DAG, only `FINDER`, which the page has set, finds the connections of this team. An fsspec driver
+    # does not use `FINDER`. So an error is raised.
     if where.conn_id and FINDER.get() is not None:
         raise ConnectionConfigError(
             f"Pages cannot read {where.scheme}:// with the connection {where.conn_id!r} for a DAG of a team. Read the "

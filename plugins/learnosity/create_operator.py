@@ -165,8 +165,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         with findings:
             config = await hook.aget_config()
             input_columns = mapping("input_columns", self.input_columns)
-            # If `groups` is not valid, `request.check` has noted this above, and the keys of the groups are unknown.
-            # Then columns of groups are left out here, because `schema_for` would refuse them, too.
+            # If `groups` is not valid, the check above has noted this, and the keys of the groups are unknown. Then the
+            # columns of groups are left out: `schema_for` would refuse them, with a second error for the same mistake.
             if request.groups and not request.group_keys:
                 input_columns = {key: name for key, name in input_columns.items() if not str(key).startswith("groups.")}
             schema = schema_for(
@@ -239,8 +239,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
         result = {**asdict(created), "input": msgspec.to_builtins(created.input)}
         del result["reattached"]
-        # If the state of this task was saved by release 1.0, it does not say which item bank was sent. Then the item
-        # bank is taken from the request of this run.
+        # If release 1.0 started the job, and the package was upgraded before this attempt, the saved state does not say
+        # which item bank was sent. Then the item bank is taken from the request of this run.
         sent = item_bank(result) or {"organisation_id": request.organisation_id}
         self.created = {**result, **decided, **sent}
         return self.created

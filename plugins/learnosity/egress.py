@@ -32,14 +32,14 @@ _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # One entry of the environment variable NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
-# A proxy that cannot exist, because no server can listen on port 0. obstore has no option to ignore the proxies of the
-# environment. So where obstore must use no proxy, it gets this one, and a list of hosts that it calls without a proxy.
+# Not the variable NO_PROXY, but a proxy that cannot exist: no server can listen on port 0. obstore has no option to
+# ignore the proxies of the environment, but a proxy that it is given replaces them. So where obstore must use no proxy,
+# it is given this one, with a list of exceptions: it calls the hosts of the list directly.
 NO_PROXY = "http://127.0.0.1:0"
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 # Hosts of the metadata services of clouds. A machine gets its credentials from the metadata service. A proxy would ask
 # for the credentials of the machine that the proxy runs on, so these hosts are never called through a proxy.
 _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "metadata")
-
 
 # Texts in the errors of libraries that mean: DNS does not know the host name.
 _NO_HOST = r"name or service not known|nodename nor servname|no address associated|name does not resolve"
@@ -95,7 +95,7 @@ class Egress:
             _read(store, f"The environment variable {SYSTEM_STORE}")
         if isinstance(self.verify, str):
             return _read(self.verify, "Extra `verify` of the connection")
-        # Often all of these variables name one file. The key is the path, so each file is loaded once (40 ms).
+        # Often all variables in `BUNDLES` name one file. It is loaded only once, because that takes 40 ms each time.
         named = {path: name for name in reversed(BUNDLES) if self.trust_env and (path := os.environ.get(name))}
         # The file of `SSL_CERT_FILE` is left out, because the TLS libraries load this file themselves.
         if store and Path(store).is_file():

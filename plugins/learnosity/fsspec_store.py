@@ -109,7 +109,8 @@ class FsspecStore:
             # useful.
             with suppress(FileNotFoundError, LearnosityError):
                 await self._run(self._fs.rm_file, staged)
-            # Probably another task has removed the folder or the temporary file. The next try may succeed.
+            # After a FileNotFoundError, the next try may succeed: probably another task has removed the folder or the
+            # temporary file.
             if isinstance(error, FileNotFoundError):
                 raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
             raise
@@ -142,7 +143,7 @@ class FsspecStore:
             info = await self._run(self._fs.info, self._full(path))
         except FileNotFoundError:
             return None
-        # `head` answers as an object store does, which has no folders: for a folder, there is no object.
+        # An object store has no folders. So if `path` is a folder here, `head` says that there is no object.
         return None if info["type"] == "directory" else ObjectInfo(path, self._size(info), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
-# Keys of a connection's extra that cause no warning. docs/stores.md explains each key. If any other key has a value, a
-# warning names the key.
+# Keys of a connection's extra that cause no warning. Landing uses all of them (docs/stores.md) except `num_retries`,
+# because it has retries of its own. If any other key has a value, a warning names the key: landing ignores it.
 _USED = (
     *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
@@ -133,7 +133,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
             raise TransientStorageError(no_token(named, "could not be reached", error)) from None
         raise ConnectionConfigError(_refusal(named, error)) from None
     except ImportError:
-        raise  # Airflow's Google provider is not installed: the error of `open_store` names the pip extra with it
+        raise  # Airflow's Google provider is not installed. The error of `open_store` names the pip extra to install
     # The hook does not catch the errors of its libraries, so they arrive here. Their texts may contain a part of the
     # key, so `_refusal` does not show these texts.
     except Exception as error:

@@ -15,7 +15,7 @@ import msgspec
 from learnosity.trigger_requests import TriggerRequests, ask, place_of
 
 JOB_KEY = "learnosity_job"
-NOT_SEEN = "not known yet"  # the page shows this as the status of a job if polls fail before one has succeeded
+NOT_SEEN = "not known yet"  # the page shows this as the status of a job while all polls of the trigger have failed
 _REPORTS = TriggerRequests("The state of the job could not be kept for the page")
 
 

@@ -207,10 +207,10 @@ def _ask(what: str, backend: Any, method: str, name: str, team: str | None = Non
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        # For a Variable, or if the backend's class has its own `get_connection`, this one call gives the result. The
-        # inherited `get_connection` is not called. Its two steps are done below, one by one, because an error of the
-        # second step means that the text is wrong, and not that the backend failed.
+        # `ask` is `get_variable`, or the backend's class has its own `get_connection`. One call gives the result.
         return _called(ask, name, team)
+    # The inherited `get_connection` reads a text, and makes a connection of it. These two steps are done one by one
+    # here, because an error of the second step means that the text is wrong, and not that the backend failed.
     if not (text := _called(backend.get_conn_value, name, team)):
         return None
     try:

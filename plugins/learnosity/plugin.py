@@ -43,12 +43,12 @@ class LearnosityPlugin(AirflowPlugin):
     ]
 
     @cached_property
-    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # Airflow only reads it: a property is enough
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # the base class has a list; Airflow only reads it
         """The pages. Airflow's API server asks for them when it starts; workers and the scheduler never do."""
         return [{"app": _pages(), "url_prefix": PREFIX, "name": "Learnosity datasets"}]
 
     @cached_property
-    def timetables(self) -> list[Any]:  # type: ignore[override]  # Airflow only reads it: a property is enough
+    def timetables(self) -> list[Any]:  # type: ignore[override]  # the base class has a list; Airflow only reads it
         """The timetable of schedules with several crons. Tasks never ask for it."""
         from learnosity.timetable import CronsTimetable
 

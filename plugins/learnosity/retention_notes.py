@@ -56,9 +56,9 @@ class Notes:
     async def begin(self, entry: Entry) -> Entry:
         """Note that a removal begins, and return the entry that counts: it tells of the dataset when it was whole."""
         earlier = [each for each in self.begun if _is_same(each, entry)]
-        # A removal deletes the manifest first. If `entry.published_at` is set, the manifest is there, so the dataset is
-        # whole, and `entry` describes the whole dataset. Else an earlier try may have removed a part, and `entry`
-        # describes only the rest. So the entry of the earlier try counts.
+        # A removal deletes the manifest first. If `entry.published_at` is set, the manifest is still there, so `entry`
+        # describes the whole dataset. Else an earlier try may have removed a part of the dataset, and `entry` describes
+        # only the rest. Then the entry that the earlier try noted counts.
         counts = entry
         if earlier and not entry.published_at:
             counts = msgspec.structs.replace(earlier[0], connection=entry.connection)

@@ -208,8 +208,7 @@ async def _places(
             places[each] = next((known for known in places.values() if _is_same(known, place)), place)
         except LearnosityError as error:
             if each is None and isinstance(error, RequestError) and len(resolved) > 1 and not must_have_default:
-                # No default destination is set. This is no error: the run looks for its dataset ids at the other
-                # known destinations, which the rules name.
+                # That no default is set is no error: the dataset ids are looked for at the destinations of the rules.
                 continue
             refused.append(error)
             report.failed.append(error)
@@ -266,8 +265,9 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # Only the default destination, with the key None, can have an error here. `RequestError`: no default is set, so its
-    # rules have no place. Any other error: its URI is not known now, and may be the place of another rule, too.
+    # Only the default destination (key None) can have an error instead of a URI here. `RequestError`: no default is
+    # set, so its rules are applied nowhere, and conflict with no other rule. Any other error: a default may be set, and
+    # may be the destination of another rule, too. So it is in `unknown`: rules that may conflict are held back below.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."

@@ -38,7 +38,9 @@ BETWEEN = "\n\n"
 DATASET = "dataset "
 GAP = "Gap: "
 BLANK_LINES = re.compile(r"\n\s*\n")
-LOCK_SECONDS = 10  # a note is not written if its run or its row is locked for longer
+# On PostgreSQL: if a row that is needed for the note about a published dataset stays locked for longer than this, the
+# note is not written.
+LOCK_SECONDS = 10
 MORE = "… and more: see the page of the run"
 
 
@@ -69,8 +71,10 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     try:
         with create_session(scoped=False) as session:
             if session.get_bind().dialect.name == "postgresql":
-                # The API server waits for this function with a lock on the task. If the scheduler has a lock on the run
-                # and waits for the task, each would wait for the other, and PostgreSQL does not see it.
+                # While this function runs, the API server, in another session, has a lock on the row of the task. The
+                # scheduler may have a lock on the row of the run, and wait for the row of the task. If this function
+                # then waits for the row of the run, all three wait forever. PostgreSQL does not notice this, because
+                # the API server waits for no lock. So this function waits at most LOCK_SECONDS for a lock.
                 session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             run = session.scalar(select(DagRun).where(*of_run))
             if run is not None:
@@ -155,8 +159,9 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
     from sqlalchemy.exc import IntegrityError
 
     if run.dag_run_note is None:
-        # Several tasks may write the first note of a run at the same time. The others then wait here, and get an error.
-        # A savepoint of the connection is used: Airflow's scheduler forbids those of the session.
+        # Two tasks may insert the first note of a run at the same time. The second insert waits until the first one is
+        # committed, and then fails. `begin_nested` makes a savepoint, so that the failure undoes only the insert.
+        # The connection makes the savepoint, because Airflow's scheduler forbids savepoints of the session.
         connection = session.connection()
         try:
             with connection.begin_nested():
@@ -164,7 +169,8 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
                 connection.execute(insert(DagRunNote).values(values))
         except IntegrityError:
             log.debug("Another task has written the first note of run %s meanwhile.", run.run_id)
-    # This lock is on the note. Another task that changes it waits, so that it sees and keeps the part of this one.
+    # `with_for_update` locks the row of the note. If another task wants to change this note, too, it waits until this
+    # change is committed. Then it reads the changed note, and keeps the part that is written here.
     query = select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update()
     note = session.scalar(query.execution_options(populate_existing=True))
     if note is None or note.user_id != AUTHOR:

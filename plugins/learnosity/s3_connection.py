@@ -73,7 +73,7 @@ USED: dict[str, tuple[type, ...]] = {
 }
 USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
-# Keys of `config_kwargs` that obstore does not use. A warning names them: obstore does all reads and most writes.
+# Keys of `config_kwargs` that only boto3 uses. A warning names each one that is set: obstore does most of the requests.
 UNUSED_OF_CONFIG = (
     *("connect_timeout", "read_timeout", "retries", "max_pool_connections", "tcp_keepalive", "user_agent"),
     *("user_agent_extra", "user_agent_appid", "proxies_config"),
@@ -110,7 +110,7 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         settings = functools.partial(client_options, extra, verify=verify)
         credentials = SessionCredentials(session.get_credentials() if address.signed else None, named)
     except ImportError:
-        raise  # Airflow's Amazon provider is not installed: the error of `open_store` names the pip extra with it
+        raise  # Airflow's Amazon provider is not installed. The error of `open_store` names the pip extra to install
     except AirflowException as error:
         raise ConnectionConfigError(f"No access to S3 with {named}: {first_line(error)}") from None
     except Exception as error:
@@ -128,7 +128,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # so `s3_store` imports the provider, and fails now; with static keys, it would fail later
+        return None  # then `s3_store` imports the provider, and fails at once; with static keys, it would fail later
     return static_s3(
         where.bucket,
         login=connection.login,

@@ -137,8 +137,8 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
             dataset_type=self._dataset_type,
             end_in_triggerer=self.end_in_triggerer and not needs_worker(self, LearnosityJobSensor),
         )
-        # The trigger itself ends the wait at the deadline. If no triggerer runs, Airflow ends the task later, at
-        # `backstop`.
+        # The trigger itself ends the wait at the deadline. If no triggerer runs, Airflow ends the wait, ten minutes
+        # later.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 

@@ -69,9 +69,9 @@ class CronsTimetable(CronDataIntervalTimetable):
             begins.append(self._align_to_next(restriction.earliest))
         if not restriction.catchup:
             newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
-            # Without catchup, missed intervals are left out. If the interval that begins at `last` ends before the
-            # newest one ends, it was missed, and the run begins where the newest one begins. Else the run begins at
-            # `last`, so that no time is left out: near a clock change, the newest interval may begin after `last`.
+            # Without catchup, missed intervals get no run. The interval that begins at `last` was missed if it ends
+            # before `newest` ends. Then the run begins where `newest` begins. Else the run begins at `last`: near a
+            # clock change, `newest` may begin after `last`, and no run would cover the time between them.
             if last is None or self._get_next(last) < newest.end:
                 begins.append(newest.start)
         begin = max(begins, default=None)
@@ -85,7 +85,8 @@ class CronsTimetable(CronDataIntervalTimetable):
     def _get_prev(self, current: pendulum.DateTime) -> pendulum.DateTime:
         found = [each._get_prev(current) for each in self._each]
         # In spring, clocks skip an hour: a cron for 02:30 then runs at 03:30. For `current` = 03:05, Airflow returns
-        # 03:30 as the time before `current`, although 03:30 is later. Then the search starts again, some hours earlier.
+        # 03:30 as the time before `current`, although 03:30 is later. Then Airflow is asked again, with a time that is
+        # `_CLOCK_CHANGE` earlier.
         return max(
             moment if moment < current else each._get_prev(current - _CLOCK_CHANGE)
             for each, moment in zip(self._each, found, strict=True)

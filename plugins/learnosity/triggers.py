@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
 MAX_TROUBLE = 1000  # the page shows at most this many characters of the reason why a poll failed
-# After a failed poll, the run's page shows why it failed. When a poll succeeds again, a report is sent, so that the
-# page stops showing the failure. If this report cannot be stored, the next polls send it again: at most this many times
-# in all.
+# After a failed poll, the run's page shows why it failed. When a poll succeeds again, the trigger reports this to
+# Airflow, so that the page stops showing the failure. If Airflow does not store this report, the trigger sends it again
+# after the next successful poll. It makes at most this many attempts; the first one counts, too.
 REPORTS = 3
 LOG_EVERY_SECONDS = 60.0  # while the status of a job does not change, it is logged at most once in this time
 
@@ -141,7 +141,7 @@ class LearnosityJobTrigger(BaseTrigger):
             yield client
 
     async def _last_of(self, results: asyncio.Queue[PollResult]) -> PollResult:
-        # `told`: how many tries are left for the report that polls succeed again; 0 = there is no such report to send.
+        # `told`: how many attempts are left to report that polls succeed again; 0 = there is nothing to report.
         said, last_status, failing, told = 0.0, "", False, 0
         while not (result := await results.get()).final:
             if result.error is not None:
@@ -150,8 +150,8 @@ class LearnosityJobTrigger(BaseTrigger):
                     why = failure_of(result.error, "", 1, self.learnosity_conn_id).message
                     state = JobState(last_status, time.time(), why[:MAX_TROUBLE])
                     await report_job(self.task_instance, state)
-                    # This is set even if `report_job` returned False: the page may show the failure all the same. For
-                    # example, Airflow may have stored the report, and its answer came too late.
+                    # Even if `report_job` returned False, the page may show the failure: Airflow may have stored the
+                    # report, but answered too late. So `told` is set in any case.
                     told = REPORTS
                 failing = True
                 continue

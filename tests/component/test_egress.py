@@ -483,3 +483,38 @@ async def test_boto3_asks_the_metadata_service_without_a_proxy(monkeypatch: pyte
         await s3_connection("http://s3.example", {}, login=None, password=None)
         assert metadata.asked
         assert [asked.target for asked in proxy.asked] == ["http://s3.example/bucket/prefix/key"]
+
+
+@pytest.mark.parametrize("key", ["proxy_ca_bundle", "proxy_client_cert"])
+async def test_certificates_for_the_proxy_of_boto3_are_for_this_proxy_alone(
+    key: str, tls: Tls, stranger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed: list[ssl.SSLContext] = []
+    load = ssl.SSLContext.load_cert_chain
+
+    def load_cert_chain(self: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
+        changed.append(self)
+        load(self, *args, **kwargs)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load_cert_chain)
+    shared = Egress(verify=str(tls.certificate)).tls()
+    assert shared
+    before = shared.get_ca_certs()
+    both = tmp_path / "client.pem"
+    both.write_bytes(tls.certificate.read_bytes() + tls.key.read_bytes())
+    async with two(tls) as (server, proxy):
+        changed.clear()
+        extra = {
+            "verify": str(tls.certificate),
+            "proxy": proxy.url,
+            "role_arn": ROLE_ARN,
+            "service_config": {"sts": {"endpoint_url": server.url}},
+            "endpoint_url": "http://s3.example",
+            "config_kwargs": {"proxies_config": {key: str(stranger if key == "proxy_ca_bundle" else both)}},
+        }
+        await s3_connection("", extra, login="A", password="A")
+        assert server.asked
+    assert shared is Egress(verify=str(tls.certificate)).tls()
+    assert shared.get_ca_certs() == before
+    assert shared not in changed
+    assert bool(changed) is (key == "proxy_client_cert")

@@ -41,9 +41,9 @@ JOBS = "jobs"
 
 
 BeforeSend = Callable[[], Awaitable[None]]
-# The `timestamp` of a reply should be in Unix seconds. A number of this size or more must be in milliseconds, so it is
-# ignored. Otherwise `server_time` would be thousands of years in the future, and a list of the jobs created since then
-# would be empty.
+# `meta.timestamp` of a reply should be in Unix seconds. A number of this size or more must be in milliseconds, so it is
+# ignored. Otherwise `server_time` would be thousands of years in the future. A list of the jobs since that time would
+# be empty, so a job that runs would be missed.
 _NO_SECONDS = 10**11
 FIRST_WAIT_SECONDS = 1.0
 MOST_WAIT_SECONDS = 30.0
@@ -235,7 +235,7 @@ class LearnosityClient:
         except TransientApiError as error:
             if _is_rate_limit(error):
                 # Learnosity counts calls in windows of `WINDOW_SECONDS`. If the reply has no `Retry-After`, the next
-                # attempt waits at least so long, so that it is in a new window.
+                # attempt comes at least one window later, when a new count has begun.
                 error.retry_after = error.retry_after or WINDOW_SECONDS
                 self._pacer.refused(endpoint, action)
                 self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)

@@ -155,7 +155,8 @@ def connection_failed(
     else:
         failure = proxy_failure(proxy, f"{type(error).__name__} {details}")
         if proxy and failure is None and re.search(r"tunnel", details, re.IGNORECASE):
-            # pyreqwest does not tell the HTTP status of the proxy's reply. 0 stands for an unknown status.
+            # `tunnel` in the error means that the proxy did not connect to the server. pyreqwest does not tell the HTTP
+            # status of the proxy's reply, so 0 is given: it stands for an unknown status.
             failure = proxy_refusal(proxy, 0)
     if failure:
         return (TransferError if failure[1] else PermanentApiError)(f"{what}: {failure[0]}")

@@ -27,8 +27,8 @@ def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
     return tuple(ipaddress.ip_network(each) for each in text.split())
 
 
-# Networks whose addresses are never called: metadata services and host agents of clouds, link-local, multicast,
-# unspecified and reserved addresses, and Teredo tunnels.
+# Networks whose addresses are never called. Some have services of clouds that give settings or credentials to a virtual
+# machine. The others are link-local, multicast, unspecified or reserved, or are for Teredo tunnels (2001::/32).
 NEVER = _networks(
     """
     0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 100.100.100.200/32 192.0.0.192/32 224.0.0.0/4 240.0.0.0/4
@@ -41,22 +41,22 @@ PRIVATE = _networks(
 )
 
 # IPv6 networks whose addresses have an IPv4 address in their last 32 bits: IPv4-mapped, IPv4-translated (RFC 2765),
-# IPv4-compatible, NAT64 (RFC 6052). The IPv4 address is checked instead.
+# IPv4-compatible, NAT64 (RFC 6052). Only this IPv4 address is checked, not the whole IPv6 address.
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
-# 6to4 tunnels: bits 16 to 47 of an address of this network are an IPv4 address. The IPv4 address is checked instead.
+# 6to4 tunnels: bits 16 to 47 of an address of this network are an IPv4 address. Only this IPv4 address is checked.
 _6TO4 = ipaddress.IPv6Network("2002::/16")
 # Local NAT64 (RFC 8215): an address of this network contains an IPv4 address. Which bytes these are depends on how long
 # the operator's prefix is: 48, 56, 64 or 96 bits. The length is not known here, so an IPv4 address is read for each of
-# the four lengths, and all are checked. `_LOCAL_NAT64_BYTES` has the positions of the bytes for each length.
+# the four lengths, and each that a server can have is checked. `_LOCAL_NAT64_BYTES` has the positions of its bytes.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # ISATAP tunnels (RFC 5214): if bits 64 to 95 of an IPv6 address have one of these two values, the last 32 bits are an
-# IPv4 address. Then both addresses are checked.
+# IPv4 address. Then this IPv4 address and the whole IPv6 address are both checked.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
 # A host whose last part is a number, such as `127.0.0.1`, `0x7f000001` or `a.0x7f`. URL parsers try to read such a host
-# as an IPv4 address, not as a name. For such a host, `is_oddly_spelt` is False only if it is an IPv4 address in the
-# usual form, such as `127.0.0.1`.
+# as an IPv4 address, not as a name. `is_oddly_spelt` is True for such a host, unless it is an IPv4 address in the usual
+# form, such as `127.0.0.1`.
 _LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?", re.ASCII)
 
 
@@ -116,9 +116,9 @@ def _meant(address: Address) -> tuple[Address, ...]:
         return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
     if address in _LOCAL_NAT64:
         read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
-        # No server has an IPv4 address whose first byte is 0. If `read` has one, it was read from the wrong place, so
-        # it is left out. If it stayed, it would match 0.0.0.0/8 in `NEVER`, and nearly all addresses of local NAT64
-        # would be refused.
+        # No server has an IPv4 address whose first byte is 0. If `read` has one, it was read from the wrong bytes, so
+        # it is left out. Otherwise it would match 0.0.0.0/8 in `NEVER`, and nearly all addresses of local NAT64 would
+        # be refused.
         return (*(each for each in read if int(each) >> 24), address)
     if bits >> 32 & 0xFFFF_FFFF in _ISATAP:
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF), address)

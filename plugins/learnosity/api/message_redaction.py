@@ -174,7 +174,8 @@ def _masked(text: str, own: Sequence[str]) -> str:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     tokens = list(_TOKEN.finditer(text))
     shown: list[str] = []
-    # `before`: the last word before the current token. `counts`: whether the last number before it was shown.
+    # `before`: the last word before the current token, in lower case. `counts`: whether the last number before the
+    # current token was shown.
     before, counts = "", False
     for place, token in enumerate(tokens):
         piece = token[0]

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 # Many waits often begin together. When a wait has begun, the poller sleeps this many seconds before it plans the next
 # call. So one plan is enough for all of these waits. If a poll becomes due during the sleep, the sleep ends.
 GATHER_SECONDS = 0.5
-# A call with room left also asks for jobs whose poll is not due yet, but only if their waits are at least this many
-# seconds old. The task of an ended job resumes, and Airflow can lose a task that resumes right after its deferral.
+# A call that is not full also asks for jobs that are not due yet. It leaves out waits younger than this many seconds:
+# if such a job has ended, its task resumes at once, and Airflow can lose a task that resumes right after its deferral.
 SETTLED_SECONDS = 3.0
 # Maximum number of calls of one poller at the same time. With only one, a slow reply would delay the polls of all jobs.
 CALLS_AT_ONCE = 4
@@ -136,7 +136,7 @@ class JobPoller:
                     call = await self._next_call()
                 handed_on.set_result(call)
         except LearnosityError as error:  # the Airflow connection cannot be read or used
-            if not handed_on.done():  # if it is done, all calls were made, and only closing the client has failed
+            if not handed_on.done():  # otherwise all calls were made, and only closing the client has failed
                 self._failed(call.due, error)
                 handed_on.set_result(await self._next_call())
 
@@ -246,7 +246,7 @@ class JobPoller:
             self._report(wait, PollResult(error=error, final=final))
 
     def _report(self, wait: Wait, result: PollResult) -> None:
-        if wait not in self._waits:  # the task no longer waits, or another call has already reported the end of the job
+        if wait not in self._waits:  # the task no longer waits, or another call has already reported a final result
             return
         if not result.final and time.time() >= wait.deadline:
             result = PollResult(result.job, result.error, final=True, timed_out=True)

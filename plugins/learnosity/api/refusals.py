@@ -14,18 +14,18 @@ from learnosity.errors import AuthenticationError, ConnectionConfigError, Learno
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-# While the API refuses the consumer key or the job, polls go on for this many seconds. Learnosity may need 30 minutes
-# to apply a change of keys; 5 minutes are added for safety.
+# If the API refuses the polls of a job for this many seconds, for example because of the consumer key, the wait for
+# the job ends. Learnosity may need 30 minutes to apply a change of keys; 5 minutes are added for safety.
 REFUSAL_SECONDS = 35 * 60.0
-# While the Airflow connection is wrong, a wait goes on for this many seconds: a person may be correcting it now.
+# If the Airflow connection is wrong for this many seconds, the wait ends. Until then, a person may correct it.
 MISCONFIGURED_SECONDS = 5 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
-# A call may be refused because the consumer has no rights to one of its jobs, or to all of them. If the call asks for
-# at least this many jobs, two of the jobs are tried, each in a call of its own. If both are refused, all jobs count as
-# refused. Otherwise the first call is split until the refused jobs are found. A call for fewer jobs is split at once,
-# because that takes only a few calls.
+# A call for several jobs may be refused because the consumer has no rights to one of the jobs, or to all. If the call
+# asks for at least this many jobs, two of them are tried, each in a call of its own. If both are refused, all jobs of
+# the refused call count as refused. Otherwise this call is split until the refused jobs are found. A call for fewer
+# jobs is split at once, because that takes only a few calls.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"

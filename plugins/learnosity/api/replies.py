@@ -32,8 +32,8 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
-# HTTP statuses of load balancers, after which the same call may succeed later. Some load balancers add JSON that looks
-# like a refusal by the API, so this JSON counts only if it has an error code. 429 and 5xx are checked below.
+# HTTP statuses of load balancers, after which the same call may succeed later. Some add JSON that looks like a refusal
+# by the API. It counts as a refusal only if it has an error code. The functions below check for 429 and 5xx themselves.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
@@ -42,11 +42,11 @@ _CLOCK_CODES = frozenset({41004, 41007})
 # `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too.
 _CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
-# Error codes with which the API may refuse a `get` if it lacks the dataset or a part of it. Which one is unknown.
+# If a `get` is refused with one of these codes, the API perhaps does not have the dataset yet, or only a part of it.
 _ABSENT_CODES = frozenset({20004, 20011, 20012, 50000})
 # Error codes of calls that the API has checked and refused: 2xxxx = parameters, 4xxxx = access, rate and version, and
-# three single codes. Such calls had no effect. With another code, such as 10000 for an internal error, a call may have
-# had an effect, whatever the HTTP status is. `_error_from_meta` leaves out 20011: a conflict may follow an effect.
+# three single codes. Such a call had no effect. After any other code, it may have had one. 20011 is an exception: this
+# conflict may mean that the call arrived twice, and had its effect the first time. `_error_from_meta` leaves it out.
 _REFUSAL_CODES = frozenset({*range(20000, 30000), 30001, 30003, *range(40000, 50000), 50000})
 # If a reply has no error code, these HTTP statuses mean that a server or proxy has not passed the call on, so the call
 # had no effect. 403 is left out, because some proxies send it when they block the reply to a call that had an effect.
@@ -72,11 +72,11 @@ _HINTS = {
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # If an object of a listing has a key twice, msgspec keeps only the last value. The lost value may be a file, so the
-# listing is refused if the two values differ. Under the keys below, two different values are allowed if both are
-# texts or short numbers, because these keys describe the call and name no file.
+# listing is refused if the two values differ. The keys below describe the call and name no file. So their two values
+# may differ if each is a text or a number (a whole number: of at most 15 characters).
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
-# Each address in a JSON text has one of these: `//`, or a `/` that is escaped. A reply longer than `SMALL_BODY` with
-# none of these lists no files, so it is not searched for keys that an object has twice.
+# Each address in a JSON text has `//`, or an escaped `/`: `\/`, `\u002f` or `%2F`. If a reply longer than `SMALL_BODY`
+# has none of these, it lists no files. So it is not searched for keys that an object has twice, which takes seconds.
 _OF_ADDRESSES = (b"//", b"\\/", b"\\u002", b"%2")
 SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters

@@ -29,7 +29,7 @@ MAX_ERROR_BYTES = MIB
 # JSON (`{}`). Without this limit, a reply of allowed size could fill the memory.
 MAX_CONTAINERS = 4_000_000
 # Maximum number of values in a reply. Each takes up to 60 bytes in memory, even if it has only four bytes in JSON
-# (`"a",`). A few hundred kilobytes of gzip can have fifty million of them.
+# (`"a",`). A few hundred kilobytes of gzip can become JSON with fifty million values.
 MAX_VALUES = 16_000_000
 
 # `Accept-Encoding` of every call: the only encodings that `_Inflate` can decompress in bounded memory.

@@ -128,7 +128,7 @@ class SignedTransfer:
             "Expect": "100-continue",
         }
         proxy = self._proxy_of(self._policy.origin(url))
-        # aiohttp has no time limit for a server that stops reading the body. `deadline` is one: each piece moves it on.
+        # aiohttp sets no time limit for a server that stops reading. `deadline` does: each piece sent extends it.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
         try:

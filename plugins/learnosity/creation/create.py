@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 # An attempt of the task initialises at most this many datasets; only one if the run config names the `dataset_id`.
 MAX_DATASETS = 3
-# `FIRST_WAIT`: longest wait (seconds) before the second dataset. It doubles for a third one, but not above `MOST_WAIT`.
+# `FIRST_WAIT`: longest wait before the second dataset, in seconds. It doubles for the third. `MOST_WAIT`: its limit.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
 # The request for the list of jobs asks for jobs since this many seconds before the call that starts a job. The clocks
 # of Learnosity's servers may differ, so the new job may seem to be older than that call.

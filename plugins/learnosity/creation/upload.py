@@ -33,8 +33,10 @@ log = logging.getLogger(__name__)
 
 UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
 UPLOAD_ATTEMPTS = 5  # attempts to upload each part, the first one included
-FIRST_WAIT_SECONDS = 2.0  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
-MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
+# Longest wait after the first attempt to upload a part. It doubles after each further attempt, up to
+# `MOST_WAIT_SECONDS`. If the server sends `Retry-After`, its seconds are added.
+FIRST_WAIT_SECONDS = 2.0
+MOST_WAIT_SECONDS = 20.0
 # Parameters of a signed URL that belong to its signature: those of S3, of Google, and of the older signatures of both.
 # They do not say which object the URL is for. So they are left out when two URLs are compared.
 _OF_SIGNATURE = re.compile(

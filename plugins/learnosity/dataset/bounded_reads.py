@@ -16,14 +16,14 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
-# Values of `Content-Encoding` that mean no compression: `compression` ignores them. Some servers send the name of a
-# character set, such as `utf-8`. Others send `aws-chunked`, which an S3 client has set for its upload.
+# Values in the header `Content-Encoding` that are no compression. `compression` leaves them out. Some servers send the
+# name of a character set there, such as `utf-8`. Others send `aws-chunked`, which an S3 client has set for its upload.
 _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
-# A gzip file may consist of several members. At the end of each member, zlib copies all bytes that follow it, so a file
-# with thousands of tiny members would take too long. If a file has more members than this, it is not decompressed to
-# its end. Pages then treat it as damaged, and `UnpackedSize.may_be` accepts any size for it.
+# A gzip file may consist of several members, one after the other. At the end of each member, zlib copies the rest of
+# the bytes that it was given, so thousands of tiny members would take too long. A file with more members than this is
+# not read to its end. Pages treat it as damaged. `UnpackedSize.may_be` cannot know its size, so it accepts any.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024
@@ -170,7 +170,8 @@ class _Unpacked:
         self._member: zlib._Decompress | None = None
         self._members = 0
         self._may_be_raw = coding == "deflate"
-        self._held = b""  # of `deflate`: the first byte, until a second byte comes, because `_window` needs two
+        # `_window` needs the first two bytes of a `deflate` stream. If the first chunk has only one, it waits here.
+        self._held = b""
         self.full = False
 
     def feed(self, chunk: bytes | memoryview) -> None:
@@ -185,7 +186,7 @@ class _Unpacked:
         while (data or pending) and not self.full and not self._damaged:
             if self._member is None:
                 if self._members and not (data := data.lstrip(b"\0")):
-                    return  # only zero bytes are left: some tools fill up the last block of a gzip file with them
+                    return  # only zero bytes are left, and no member: some tools append zero bytes to a gzip file
                 self._member, self._members = zlib.decompressobj(wbits=self._window(data)), self._members + 1
             found, limit = b"", self._keep + 1 - len(self._content)
             try:

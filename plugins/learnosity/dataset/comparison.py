@@ -68,7 +68,8 @@ def slim(table: Table | None) -> Slim | None:
         return None
     known = [name for name in _NAMES[table.kind] if table.has(name)]
     # `compare` matches the rows of two datasets by the columns in `names`. A column without any value is left out: if
-    # the other dataset has values in this column, no row would match.
+    # the other dataset has values in this column, no row would match. If no name column has a value, all of them stay.
+    # Then `compare` matches the rows by their order.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names:
@@ -87,8 +88,8 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
 
     :param before: None = it is certain that there were no such rows: every row is new.
     """
-    # The two datasets may have been requested with different fields. So rows are matched by the name columns that both
-    # datasets have.
+    # The two datasets may have been requested with different fields. So rows are matched only by columns that are in
+    # the `names` of both.
     shared = tuple(name for name in now.names if before and name in before.names)
     old = dict(_keyed(before, shared or before.names)) if before else {}
     theirs = set(before.measures) if before else set()
@@ -132,8 +133,8 @@ def _keyed(table: Slim, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...],
     """The rows by these columns of theirs. A second row with the same name gets a number after it."""
     seen: dict[tuple[str, ...], int] = {}
     for row in table.rows:
-        # `question_number` is only the position of a question, and another dataset may have another order. So this
-        # number is a part of the key only if the row has no `question_reference`.
+        # `question_number` is only the position of a question, and the other dataset may have another order. So it is
+        # left out of the key of a row that has a `question_reference`.
         is_named = "question_reference" in names and row["question_reference"] is not None
         told = ("" if name == "question_number" and is_named else row[name] for name in names)
         key = (*names, *("" if each is None else f"{each!s:.200}" for each in told))

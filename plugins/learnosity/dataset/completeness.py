@@ -19,8 +19,8 @@ from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
-# A file may have a list of groups and, beside the list, a single group. If the key of the single group is one of these,
-# it is the root group.
+# If a file has a list of groups and, beside the list, a single group with one of these keys, the single group is the
+# root group. Example: `{"root": {…}, "groups": […]}`.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
 
 
@@ -57,7 +57,8 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     lone = [table.rows[0] for table in others if table.lone and _may_be_root(table)]
     if own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
         # Beside a list with one group, there is a single row under another key than `group`. This single row is taken
-        # for the root group, and its `population` is used: some users may not be in the one group of the list.
+        # for the root group. Its `population` is used, and not that of the group in the list: some users may be in no
+        # group.
         own = lone[0]
     if root.cut or (own is None and below is None):
         return Returned()
@@ -137,8 +138,8 @@ def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Seq
     if below is None or not keys or below.lone or (below.name == "" and len(below.rows) == 1):
         return {}
     found = {keys[0]: len(below.rows)}
-    # `files` maps group paths to files. One file may be there under two group paths: with the names as they are in its
-    # own path, such as `("a%20b",)`, and with decoded names, `("a b",)`. So the files are counted, not the group paths.
+    # `files` maps group paths to files. A file whose name is percent-encoded may be there under two group paths: as it
+    # is written, `("a%20b",)`, and decoded, `("a b",)`. So the files are counted, not the group paths.
     depths = Counter({file: len(path) for path, file in files.items()}.values())
     # Usually each group has one file, so the number of files is taken as the number of groups. At the top level, both
     # numbers are known. If they differ there, the dataset does not have one file per group, so deeper levels are not

@@ -15,9 +15,11 @@ from learnosity.dataset.shapes import TELLING, is_like_header
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _TELLING = re.compile("|".join(sorted(TELLING)), re.IGNORECASE)
-# A number with at most this many significant digits (15) does not change if it becomes a float and is written again.
+# A decimal number with at most 15 significant digits is the same after it has become a float and is written again. So
+# if a number with a point or an exponent has at most this many characters, `_cell` makes a float of it.
 _EXACT = float_info.dig
-# A float can store every integer up to this one exactly. So below it, a float loses no digit before the point.
+# A float can store every integer up to this one exactly. So the float of a smaller number loses no digit before the
+# point, and `_cell` uses the float. Above it, `_cell` uses the float only if it is equal to the number.
 _WHOLE = 2**53
 
 
@@ -46,7 +48,7 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         width = self._columns[-1][0] + 1 if self._columns else 0
-        above = ""  # describes the first row so far that looks like a header; "" = there is no such row
+        above = ""  # says where the first row is that looks like a header; "" = no row so far does
         # `tables.kind_of` recognises the row of a user by the key `user_id`, and the row of a group by `group_name`. A
         # short row may have no cell for these columns. If the header has them, such a row gets them with the value
         # None, so that it has the same kind as the other rows.

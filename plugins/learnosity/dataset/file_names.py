@@ -15,7 +15,8 @@ from learnosity.errors import UnsafeNameError
 from learnosity.storage.object_names import LOCAL_RESERVED
 
 # Longest path of a result file, and longest part of a path between two slashes, in bytes. S3 allows 1,024 bytes for a
-# key, which also contains the destination prefix. File systems usually allow 255 bytes for each part.
+# key, in which the destination prefix comes first. File systems usually allow 255 bytes for each part, and the name of
+# a temporary file is a little longer, as in `a#1`. So both limits leave room.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # an error message quotes at most this many names, and says how many more there are
@@ -71,8 +72,9 @@ def check_names(names: Iterable[str], *, local: bool = False, ignores_case: bool
             clashes.append(f"{earlier[:80]!a} is both a file and a folder")
         if local and any(LOCAL_RESERVED.search(segment) for segment in name.split("/")):
             clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
-        # `_NAME_TWICE` advises how to declare the names of files that a reply lists. This advice does not fit the files
-        # `groups/…/group.json`: landing gives them these names when it makes them from groups in a reply.
+        # `_NAME_TWICE` advises how to declare the names of files that a reply lists. It does not fit files like
+        # `groups/…/group.json`: landing makes them from groups in a reply, and chooses these names itself. So if such a
+        # name is there twice, `twice` stays as it is.
         twice |= name == earlier and not (name.startswith("groups/") and name.endswith("/group.json"))
         number += len(clashes)
         shown += clashes[: _SHOWN - len(shown)]

@@ -10,12 +10,14 @@ MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; a file in more folde
 # Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. A
 # file with such a name is preferred when the file of the root is looked for.
 _ROOT_NAMES = ("group", "root")
-# `_ABOUT_NAMES`: names, without suffix, of files that describe the whole dataset, and no group. `_FOLDER_NAMES`: names
-# of folders that contain the files of groups. With both, `_root` decides whether `groups/group.json` is the file of the
-# root group, although another file, such as `meta.json`, is in fewer folders.
+# Names, without suffix, of files that describe the whole dataset, and no group. Usually the file in the fewest folders
+# is that of the root group. A file with one of these names is passed over: of `meta.json` and `groups/group.json`, the
+# second is the file of the root group.
 _ABOUT_NAMES = frozenset(
     {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
 )
+# Names of folders with the files of groups. With them, `_root` decides whether `groups/group.json` is the file of the
+# root group, although a file with any other name, such as `summary.json`, is in fewer folders.
 _FOLDER_NAMES = frozenset({"group", "groups"})
 _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 
@@ -79,9 +81,9 @@ def _root(files: Sequence[str]) -> str:
         return first
     above = [path for path in files if path.count("/") < root.count("/")]
     if not all(_name(path) in _ABOUT_NAMES for path in above):
-        # A file in `above`, such as `summary.json`, may itself be the file of the root group. It is passed over only if
-        # `root` is a file like `groups/group.json`, its folder has no file of another name, and there are further files
-        # like `groups/d1/group.json`.
+        # A file in `above`, such as `summary.json`, may itself be the file of the root group. Then `first` is returned.
+        # The file is passed over only if `root` is a file like `groups/group.json`, no file with another name is beside
+        # `root`, and there are further files like `groups/d1/group.json`.
         siblings = {path for path in files if path.startswith(folder) and "/" not in path[len(folder) :]} - {root}
         is_of_folders = folder.split("/")[-2] in _FOLDER_NAMES and len(named) > 1
         if not is_of_folders or any(stem_of(path) != stem_of(root) for path in siblings):

@@ -17,8 +17,8 @@ from typing import Any
 from learnosity.dataset.tables import is_number
 
 P_VALUE, DISCRIMINATION = "p_value", "discrimination_index"
-# Discrimination compares the best 27 % of users with the weakest 27 %. Below 100 sessions, fewer than 27 users are
-# compared with fewer than 27 others, so the value is not reliable.
+# Discrimination compares the best 27 % of users with the weakest 27 %. If a question has fewer sessions than this,
+# fewer than 27 users are compared with fewer than 27 others. Then the value is not reliable, and pages say so.
 FEW_SESSIONS = 100
 BINS = 20  # number of bars in the histogram of p-values
 

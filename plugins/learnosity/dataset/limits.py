@@ -41,7 +41,8 @@ class Limits:
     files: int = _NO_LIMIT
 
 
-# Limits for tasks. A task needs whole files, so it reads nothing of a file that is larger than `file_bytes`.
+# Limits for tasks. A task needs whole files. So if a file is larger than `file_bytes`, or larger than `shown_bytes`
+# when it is decompressed, the task uses nothing of it.
 WHOLE = Limits()
 # Limits for pages: a page must not take much memory or time, even if the files are huge, because the API server also
 # serves other users.

@@ -20,18 +20,28 @@ from unicodedata import normalize
 import msgspec
 
 MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neither written nor read
-SHORTEST = 2  # a search for fewer characters finds only whole names and whole words, not parts of them
+# Nearly every name contains any single character. So a search for fewer characters than this finds only names that are
+# equal to the searched text. In a search for several words, such a short word must be a whole word of the name, or of
+# the place of its file.
+SHORTEST = 2
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
-_LARGEST = 10**9  # no line or row number is this large, so a line with such a number is damaged, and is skipped
-_LONGEST_LINE = 8 * 1024  # maximum length of a line of names.tsv in bytes; a longer line is damaged, and is skipped
-# A search checks at most this many places where the searched text occurs. In a damaged names.tsv, the text may occur
-# very often outside of names. To check all these places would take too long.
+# Each line of names.tsv has two numbers: the line of a file in files.ndjson, and the row of the name in this file.
+# Landing writes only smaller numbers than this one. So a line of names.tsv with a larger number is damaged, and is
+# skipped.
+_LARGEST = 10**9
+# A search looks for the start and the end of a line of names.tsv at most this many bytes before and after the text that
+# it has found. Landing writes only shorter lines. So a line without a start or an end there is damaged, and is skipped.
+_LONGEST_LINE = 8 * 1024
+# `_lines` checks at most this many places where the searched text occurs, and then says that there may be more hits. In
+# a damaged names.tsv, the text may occur very often outside of names: to check all these places would take too long.
 _TRIES = 100_000
 _FIELDS = 5
 # If a person searches for several words, each word that is looked up costs a scan of the whole names.tsv. So at most
 # this many of the words are looked up. Each line that contains one of these is then checked for all words.
 _ANCHORS = 10
+# What may stand before and after a word of one character: a blank, or the end of the field.
+_ENDS_OF_WORD = [(b"\t", b"\t"), (b"\t", b" "), (b" ", b"\t"), (b" ", b" ")]
 _LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
 
@@ -130,8 +140,10 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
     anchors = sorted(spelt, key=lambda word: sum(map(content.count, spelt[word])))
     tries = 0
     for anchor in anchors:
-        ends = b"\t" if len(anchor) < SHORTEST else b""
-        for begin, line in chain.from_iterable(_lines(content, ends, form, ends) for form in spelt[anchor]):
+        ends = _ENDS_OF_WORD if len(anchor) < SHORTEST else [(b"", b"")]
+        for begin, line in chain.from_iterable(
+            _lines(content, before, form, after) for form in spelt[anchor] for before, after in ends
+        ):
             tries += 1
             if line is None or tries > _TRIES:
                 yield -1, None
@@ -142,7 +154,8 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
                 yield begin, line
         if not above[anchor] and len(anchor) >= SHORTEST:
             # No file is in a group whose name contains this word. So every hit must have the word in its own name, and
-            # the search for this word has found all hits. Searches for the other words would find nothing new.
+            # the search for this word has found all hits. Searches for the other words would find nothing new. (A word
+            # of one character is looked up only between blanks and the ends of the name. So its search may miss hits.)
             return
 
 
@@ -157,7 +170,11 @@ def forms(text: str) -> list[str]:
 
 
 def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """The lines whose second field has the words, and where they begin. None = the others are not looked at."""
+    """The lines whose second field has the words, and where they begin. None = the others are not looked at.
+
+    :param before: what stands before the words: a tab (the start of the field), a blank, or anything (empty).
+    :param after: what stands behind the words: a tab (the end of the field), a blank, or anything (empty).
+    """
     pattern = before + wanted + after
     at = content.find(pattern)
     for _ in range(_TRIES):
@@ -165,8 +182,9 @@ def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterat
             return
         begin = content.rfind(b"\n", max(at - _LONGEST_LINE, 0), at) + 1
         end = content.find(b"\n", at, at + _LONGEST_LINE)
-        # Landing writes no line that is longer than `_LONGEST_LINE`, and none without a line end. So such a line is
-        # damaged, and is skipped.
+        # `end < 0`: the line has no end within `_LONGEST_LINE` bytes. `begin == 0`: no line end was found before `at`.
+        # That is right in the first line, but not if `at` is more than `_LONGEST_LINE` bytes from the start of the
+        # file. Landing writes no such line, so it is damaged, and is skipped.
         if end < 0 or (begin == 0 and at > _LONGEST_LINE):
             end = content.find(b"\n", at)
             at = content.find(pattern, end) if end >= 0 else -1
@@ -176,7 +194,7 @@ def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterat
         # The second field of a line is the name. The match must be inside of it. If `before` is a tab, the match must
         # be at the start of the name.
         inside = first <= at - (not before) and at + len(before) + len(wanted) <= second
-        if first >= 0 and inside and (not before or at == first):
+        if first >= 0 and inside and (before != b"\t" or at == first):
             yield begin, content[begin:end]
             at = content.find(pattern, end)
         else:

@@ -10,8 +10,9 @@ from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows, kind_of
 
-# Each file is about one group. The table with the row of this group itself is called `group`, so that nobody takes it
-# for a list of the groups below. Usually the file of the parent group lists the same row, so it must not count twice.
+# Each file is about one group. The table with the row of this group itself gets this name. So other modules do not take
+# it for a list of the groups below. Usually the file of the parent group lists the same row, too: by the name, they
+# know the row that must not count twice.
 OWN = "group"
 # If a list inside the row of a group has groups or users, the list becomes a table of its own. A list of questions
 # stays inside the row of the group: in a separate table, a question would not say which group it belongs to.

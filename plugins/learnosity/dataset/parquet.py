@@ -109,7 +109,8 @@ class _Rows:
         self.paths = {source: folder / f"{kind}.{source}.ndjson" for source in Source}
         self.types: dict[str, set[str]] = {}
         # `_names` maps each field of the rows to its name in the NDJSON files. The key None stands for the column
-        # `folder`, which is no field. If rows have a field called `folder`, too, its name becomes `folder_2`.
+        # `folder`, which is no field of the rows. If the rows have a field called `folder`, too, its name becomes
+        # `folder_2`.
         self._names: dict[str | None, str] = {name: name for name in _NAMING}
         if kind is not Kind.ITEMS:
             self._names[None] = FOLDER
@@ -173,8 +174,9 @@ def _add(names: dict[str | None, str], key: str) -> str:
     return names[key]
 
 
-# The DuckDB type of a column, by the types of its values (`_type_of`). A set of types that is not here makes a text
-# column. One is `long` with `fraction`: `long` is an integer above 2**53, and a DOUBLE cannot store each of these.
+# The DuckDB type of a column, by the types of its values (`_type_of`). A column with any other set of types becomes
+# text. Example: a column with integers above 2**53 (`long`) and fractions. A DOUBLE cannot store each of these
+# integers.
 _COLUMN_TYPES = {
     frozenset({"whole"}): "BIGINT",
     frozenset({"whole", "long"}): "BIGINT",

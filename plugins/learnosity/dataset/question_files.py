@@ -20,8 +20,8 @@ from learnosity.dataset.tables import Document, Kind, Table, is_number
 
 # Number of files that are read first. Usually one of these has all questions, and the others repeat them.
 CANDIDATES = 5
-# Maximum number of files that are read in all. More than `CANDIDATES` files are read only if none of the first
-# `CANDIDATES` files has questions, or if one has questions that the files before it do not have.
+# Maximum number of files that are read, the first `CANDIDATES` files included. After these, reading goes on only if
+# none of them has questions, or if one of them has questions that the files before it do not have.
 MOST_PARTS = 20
 _NAMES = ("item_reference", "question_reference")
 Name = str | None
@@ -52,13 +52,14 @@ class Questions:
 
     def __init__(self) -> None:
         self.in_parts = False
-        self._path = ""  # path of the first file whose questions are counted
+        self._path = ""  # the first path in `_paths`
         self._paths: list[str] = []  # paths of the files whose questions are counted
         self._other_paths: list[str] = []  # paths of files that show the same questions in another way
         # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`.
         self._spellings: set[tuple[str, str]] = set()
         self._has_case = False  # whether one file has two names that differ by case alone, such as `Q7` and `q7`
-        # Whether a later file has a question of an earlier file, but writes its name in another case: `q7` for `Q7`.
+        # Whether a later file has a question of an earlier file, with a name that no earlier file writes in this way:
+        # `q7` for `Q7`.
         self._is_recased = False
         self._first: Document | None = None
         self._more: list[Mapping[str, Any]] = []
@@ -90,7 +91,7 @@ class Questions:
                 self._other_paths.append(path)
                 return
             # This file names questions, and all counted files before it name only items. Those files may show the same
-            # questions in another way. So counting starts again with this file, and they go to `_other_paths`.
+            # questions in another way. So their paths go to `_other_paths`, and counting starts again with this file.
             self._first, self._more, self._named = None, [], set()
             self._pairs, self._items, self._questions = set(), set(), set()
             self._other_paths, self._paths = [*self._other_paths, *self._paths], []
@@ -156,8 +157,9 @@ class Questions:
         if self._first is not None and (any(map(self.may_lack, left)) or self._may_be_other_parts()):
             return Returned()
         if self._has_case and self._is_recased:
-            # One file has two questions whose names differ by case alone, such as `Q7` and `q7`. So a row of another
-            # file that writes a name in another case may be a further question, and the number is not known.
+            # One file has two questions whose names differ by case alone, such as `Q7` and `q7`. So where another file
+            # writes a known name in another case, it may mean a further question. Then the number of questions is not
+            # known.
             return Returned()
         if self.in_parts:
             table = whole.first(Kind.ITEMS)

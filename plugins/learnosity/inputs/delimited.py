@@ -31,22 +31,25 @@ MAX_CELL: Final = 131_072
 MAX_ROW: Final = 1024 * 1024
 """Maximum number of characters of one row. With this limit, a file without line ends cannot fill the memory."""
 
-# The header and the delimiter are looked for in the first characters of a file: at least this many, or the whole file.
+# To find the header and the delimiter, pieces of the file are read until they have at least this many characters, or
+# until the file ends.
 _SAMPLE: Final = 64 * 1024
 _MARK: Final = "\ufeff"
 # Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file. The header is then
 # the next line that is not empty, and only the named delimiter is tried.
 _SEP: Final = re.compile(r'"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
-# Python's `csv` raises an error with this text if its input ends inside quotes. Either the rest of the row has not been
-# read yet, or the quote is never closed.
+# Python's `csv` raises an error with this text if its input ends inside quotes. If there is more of the file to read,
+# `_parse` leaves this row for its next call. At the end of the file, the quote is never closed, and `_parse` raises an
+# error.
 _UNFINISHED: Final = "unexpected end of data"
 
-# The key is the line end of the file's first row. The pattern finds the line ends that no row of this file may have. A
-# cell in quotes may hold them. So if a piece of the file has such a line end, the end of each row in this piece is
-# checked, which is slower.
+# The key is the line end of the file's first row. The pattern finds the line ends that no row of this file may have.
+# But such a line end may also be text of a cell in quotes. So if a piece of the file has one, `_parse` checks the end
+# of each row in this piece, which is slower.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
 # The key is the line end of the file's first row. The value lists the line ends that a row may have; "" is the end of
-# the file. A row with another line end is refused: it may be half a row, cut at a line break in a cell without quotes.
+# the file. A row with another line end is refused. For example, if the first row ends with LF and another row with
+# CRLF, nobody can tell whether this CR belongs to the line end, or is text of the last cell.
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
 _OTHER_END: Final = (
@@ -217,8 +220,8 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The lengths of the lines of `block` are added up. Those of the lines from `_Lines` would give too small a sum,
-        # because `_Lines` removes byte order marks.
+        # The last row ends behind `read` lines. Their lengths are taken from `block`, not from `_Lines`: it removes
+        # byte order marks, so the sum would be too small.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

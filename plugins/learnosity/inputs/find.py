@@ -71,14 +71,14 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     except StorageError as error:
         if not error.denied:
             raise
-        # Credentials that are limited to the folder `users/` may list it, but may not ask for a file `users`. So after
-        # this refusal, the folder is listed all the same.
+        # For example, the credentials may have rights only for the folder `users/`. Then the store refuses to say
+        # whether there is a file `users`. So after this refusal, the folder is listed all the same.
         try:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
-            # `error` comes from a HEAD request. The reply to such a request has no body that could name the cause, so a
-            # wrong key or a wrong clock looks like missing rights. If the listing names such a cause, `listed` is
-            # raised instead.
+            # `error` comes from a HEAD request. The reply to such a request has no body, so a wrong key or a wrong
+            # clock looks like missing rights (`denied`). The reply to the listing names the cause. So `error` is raised
+            # only if the rights are missing for the listing, too. Otherwise `listed` is raised.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 
@@ -198,9 +198,9 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     parts = info.path.split("/")
     if is_marker(parts[-1]) and not is_marker(globs[-1]):
         return False
-    # The target of a symbolic link may be missing, for example because it is a folder with input that is not mounted
-    # now. So the link is also taken if the glob could match a file in that folder. `_listed` then refuses the input, or
-    # it passes over the link and logs a warning.
+    # A symbolic link may lead to nothing, for example because its target is a folder with input that is not mounted
+    # now. So such a link is taken even if the glob does not match it, but could match a file in that folder. `_listed`
+    # then refuses the input, or it passes over the link and logs a warning.
     return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
 
 

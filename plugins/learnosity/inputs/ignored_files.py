@@ -14,7 +14,8 @@ _MARKERS: Final = re.compile(
             r".*\.(tmp|temp|part|partial|filepart|crdownload|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",
             r".*_\$folder\$",  # Hadoop on S3: an empty object that stands for a folder
             r".*\.(csv|txt|parquet|orc|avro)\.metadata",  # Athena: the columns of a query's result
-            # Athena (UNLOAD, CREATE TABLE AS, INSERT INTO): the list of the data files; the columns of these files.
+            # Athena (UNLOAD, CREATE TABLE AS, INSERT INTO): `<query id>-manifest.csv` lists the data files, and
+            # `<query id>.metadata` has their columns.
             r"[0-9a-f-]{36}(-manifest\.csv|\.metadata)",
             r".*(?<![A-Za-z0-9])manifest(\.json)?",  # Redshift (UNLOAD … MANIFEST): the list of the data files
             r".*\.manifest",

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import duckdb
 
-_ROWS: Final = 8192  # a batch ends as soon as it has this many rows
-_TEXT: Final = 8 * 1024 * 1024  # a batch also ends as soon as its texts have this many characters
-# The first call of DuckDB fetches 8 rows, because nobody knows yet how large a row is. Later calls fetch at most 256.
+# A batch ends as soon as it has `_ROWS` rows, or its texts have `_TEXT` characters together, whichever comes first.
+_ROWS: Final = 8192
+_TEXT: Final = 8 * 1024 * 1024
+# The first call of DuckDB fetches 8 rows, because nobody knows yet how large a row is. If the rows are small, later
+# calls fetch more, but at most 256.
 _FETCH: Final = (8, 256)
 
 
@@ -34,7 +36,8 @@ def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]
 def _characters(rows: list[tuple[Any, ...]]) -> int:
     """Characters of all texts in rows."""
     try:
-        # This is the quickest way to count the characters. It raises TypeError if a cell is not a text.
+        # This is the quickest way to count the characters. It raises TypeError if a cell is null or a list. Then each
+        # cell is measured by itself.
         return len("".join(chain.from_iterable(rows)))
     except TypeError:
         cells = list(chain.from_iterable(rows))

@@ -111,8 +111,8 @@ class RecordSchema:
             if text is None:
                 text = b"\n".join(lines)
             if not text.isascii():
-                # The JSON decoder skips the value of a key that it does not know, even if the value is not UTF-8. So
-                # `str` raises an error here if any byte is not UTF-8.
+                # The JSON decoder skips the value of a key that it does not know, and accepts invalid UTF-8 in it. So
+                # all bytes are checked here: `str` raises an error if they are not valid UTF-8.
                 str(text, "utf-8")
             records = list(map(self._decode, lines))
             ids = [] if self._identity is None else list(map(self._identity, records))
@@ -226,8 +226,8 @@ class AnalysisSchema(RecordSchema):
     @classmethod
     def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
         # A table often has a column `user_id`, and the analysis types do not need user ids. So the user ids of a table
-        # are sent only if `input_columns` names their column. This is about tables: lines of NDJSON are sent as they
-        # are, with a `user_id` if they have one.
+        # are sent only if `input_columns` names their column. A line of NDJSON is never changed: if it has a `user_id`,
+        # the `user_id` is sent, too.
         user = (RowField("user_id", ("user_id",), MAX_USER_ID),) if "user_id" in input_columns else ()
         return (RowField("session_id", ("session_id",)), *user)
 
@@ -280,8 +280,8 @@ class _AnyObject(RecordSchema):
         typed = kind.row_fields(group_keys, given)
         more = set(given) - {field.key for field in typed} if typed else ()
         extra = [RowField(key, ()) for key in given if key in more]
-        # The field of the session ids must stay the last one. The module `table` looks for session ids in the last
-        # column only, and makes one record of all rows of a user if it finds them there.
+        # The field of the session ids must stay the last one: `TableInput` looks for session ids in the last column
+        # only. If they are in another column, it does not gather the sessions of a user from several rows.
         self.fields = (*typed[:-1], *extra, typed[-1]) if kind.gathers and typed else (*typed, *extra)
         self.input_columns = check_input_columns(given, [field.key for field in self.fields], any_key=True)
         self.lenient = True

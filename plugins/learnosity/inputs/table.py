@@ -141,9 +141,9 @@ class TableInput:
             rows = [row for row in rows if row]
         if block.has_lines and not table.is_quoting:
             numbers, rows = self._swallowed.sift(name, numbers, rows, columns, table)
-        # Rows are checked one by one only if the block may have a bad row. Cells may be odd (`is_odd`), or the number
-        # of cells may be wrong. Or a row may repeat the header or have only empty cells: then its cell in the first
-        # needed column (`place`) is a column name or "".
+        # Rows are checked one by one only if the block has a sign of a bad row. There are three signs: cells may be odd
+        # (`is_odd`); a row has a wrong number of cells; in the first needed column (`place`), a row has a column name
+        # or "". All rows that repeat the header, or have only empty cells, have the third sign.
         names, place = frozenset((*folded(header), "")), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []

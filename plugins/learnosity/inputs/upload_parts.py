@@ -12,7 +12,7 @@ from learnosity.errors import InputError
 
 MAX_PARTS: Final = 100
 """Maximum number of input files of one dataset: a limit of Learnosity."""
-# A part has at most about this many bytes, unless there would be more than `MAX_PARTS` parts.
+# A part has at most about this many bytes. If this would make more than `MAX_PARTS` parts, the parts are larger.
 TARGET_PART_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -59,8 +59,8 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
     wanted = min(most, -(-total // target))
     cuts = {0, total}  # a set, because two cuts within one long line both move to the end of that line
     for number in range(1, wanted):
-        # `readline` moves the cut to the end of its line. It starts one byte before the cut. So if this byte is a line
-        # end, the cut stays where it is.
+        # A cut must be between two lines, so `readline` reads on to the next line end. It starts one byte before the
+        # cut: if this byte is a line end, the cut is between two lines already, and stays where it is.
         file.seek(total * number // wanted - 1)
         file.readline()
         cuts.add(file.tell())

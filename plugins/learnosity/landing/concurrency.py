@@ -15,15 +15,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 
-# Memory in bytes that one landing task may use for its files, small and large ones together. It must be enough for
-# `MAX_LARGE_FILES` large files.
+# Memory in bytes that one landing task may use for its files, small and large ones together. A large file usually needs
+# 16.5 MiB: three parts of 5 MiB, and 1.5 MiB for its download. So there is room for `MAX_LARGE_FILES` large files.
 MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # how many files are landed at the same time at the beginning
 MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time
 # A process may have only a certain number of open files and connections (`ulimit -n`). Landing leaves 256 of them, or
 # half of them if this is fewer, for everything else in the process. Each file that is landed may need two connections:
-# one to its source, and one to the store.
+# one to its source, and one to the store. So if 600 are allowed, at most 172 files land at once.
 OPEN_FILES_FOR_THE_REST = 256
 # `AdaptiveLimit.limit` is how many files are landed at the same time. A higher limit is kept only if the rate of
 # landing becomes more than 1.1 times as high. A smaller growth may be random.
@@ -38,13 +38,13 @@ HOLD_ROUNDS = 2
 # faster.
 HOLD_WINDOWS = 20
 # At the beginning, each step multiplies the limit by this. With smaller steps, a few thousand files from a distant
-# source would land before the best limit is found.
+# source would land slowly, because all of them would land before the best limit is found.
 GROWTH_WHILE_CLIMBING = 4.0
 # After `HOLD_WINDOWS` measurements, the limit is multiplied by this. If landing becomes faster, the next steps multiply
 # the limit by `GROWTH_WHILE_CLIMBING` again.
 GROWTH_WHEN_TRYING_AGAIN = 1.5
-# Overload replies (429, 503) within this time halve the limit only once. Many files get such a reply at the same time,
-# and if each reply halved the limit, a short overload would reduce the limit to 1.
+# Replies of an overloaded server (429, 503) halve the limit at most once in this time. Many files get such a reply at
+# the same time. If each reply halved the limit, a short overload would reduce the limit to 1.
 CUT_SECONDS = 1.0
 # The rate is a number of units per second. A file counts as one unit, plus its bytes divided by `UNIT_BYTES`: a file of
 # 128 KiB is three units. If only files were counted, landing large files would look slow.

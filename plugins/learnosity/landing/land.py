@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 FILE_ATTEMPTS = 6  # maximum number of attempts to land a file in one try of the task
 FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
-# In the memory budget, a file smaller than this counts as one of this size: a server may send it compressed, and the
-# compressed body may be a little larger than the listed size.
+# In the memory budget, a smaller file that is downloaded counts as a file of this size. A server may send it
+# compressed, and the compressed body may be a little larger than the size in the listing.
 SMALL_BYTES = 64 * 1024
 # After this many failed files, the task begins no more files and fails: the source or the store probably does not work.
 MAX_FAILED_FILES = 10
@@ -167,8 +167,8 @@ class _Lander:
 
     async def _from_reply(self, file: ResultFile) -> Landed:
         size = file.bytes or 0
-        # A content larger than `BLOCK_BYTES` was stored by itself, and is read from the store and decrypted only now.
-        # Meanwhile, two more copies of it are in memory, so it counts as three times its size.
+        # `list_files` has stored a content larger than `BLOCK_BYTES` in an encrypted file of its own. This file is read
+        # and decrypted here. For this, two more copies of the content are in memory, so it counts three times.
         async with self._memory.holding(3 * size if size > BLOCK_BYTES else size):
             return await self._content(file)
 
@@ -193,8 +193,8 @@ class _Lander:
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
                         return await self._large(file, opened)
-            # The file must wait for a slot or for memory. The download has been closed above, because its buffers would
-            # fill up during the wait. The last lines of this method open it again after the wait.
+            # The file must wait for a slot or for memory. Its download is closed now, because the buffers of an open
+            # download would fill up during the wait. The last lines of this method open it again after the wait.
         elif size <= WHOLE_BYTES:
             room = max(size, SMALL_BYTES)
             async with self._memory.holding(_memory_of_whole(room)), self._opened(file) as opened:

@@ -20,10 +20,13 @@ log = logging.getLogger(__name__)
 
 # A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-# A file fails after this many attempts. When an attempt receives bytes, counting begins again with this attempt as the
-# first one. So a download that makes progress does not fail.
+# A download fails after this many attempts. Then the caller downloads the file again from its first byte. When an
+# attempt receives bytes, counting begins again with this attempt as the first one. So a download that makes progress
+# does not fail.
 MAX_ATTEMPTS = 6
-FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
+# Longest random wait after the first attempt that receives no bytes. Each further attempt without bytes doubles it. The
+# `Retry-After` of a server is added to it.
+FIRST_WAIT_SECONDS = 0.5
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
 # The store gets at most this many bytes at a time.
 PIECE_BYTES = 1024 * 1024

@@ -59,7 +59,8 @@ class Ledger:
         if not self._waiting:
             return
         batch, self._waiting = self._waiting, []
-        # The name must be unique, because an earlier attempt that Airflow treats as dead may still be writing notes.
+        # The name must be unique. An earlier attempt that Airflow treats as dead may still be writing notes, and under
+        # the same name, these would replace the notes written here.
         name = f"{self._prefix}{time.time_ns():020d}-{uuid4().hex[:8]}.ndjson"
         try:
             await self._store.put(name, msgspec.json.Encoder().encode_lines(batch), "application/x-ndjson")

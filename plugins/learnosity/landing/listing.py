@@ -54,8 +54,8 @@ WALK_CONCURRENCY = 16
 # digest is added.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
-# Finds characters that results have: `/` in an address, `{` in JSON, a line end or a comma without a blank in CSV. A
-# text without a match holds no results: it is only a name, such as a status.
+# A text in a reply may be a result: an address has a `/`, JSON has a `{`, and CSV has line ends, or commas without a
+# blank after them. A text in which none of these is found is no result, but only a name, such as a status.
 _MORE = re.compile(r"[/{\n]|,(?! )")
 
 
@@ -179,8 +179,8 @@ class ResultSet:
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Add `root` and all groups below it to the listing, with several requests at the same time."""
         seen: set[tuple[str, ...]] = {()}
-        # Groups that are not requested yet, each with the digest of its parent's content. By the digest, `expect_group`
-        # notices a reply that has the content of the parent again.
+        # Groups that are not requested yet, each with the digest of its parent's content. If a reply has the same
+        # digest, Learnosity has sent the parent again instead of the group, and `expect_group` raises an error.
         waiting: list[tuple[tuple[str, ...], bytes]] = []
 
         def take(path: tuple[str, ...], group: Group) -> None:
@@ -208,7 +208,7 @@ class ResultSet:
         take((), root)
         while waiting:
             # The groups that were added last are requested first, because they are the deepest. So if each reply names
-            # still deeper groups, `take` notices this after a few requests.
+            # still deeper groups, `take` raises its error after a few requests.
             batch = waiting[-WALK_CONCURRENCY:]
             del waiting[-WALK_CONCURRENCY:]
             replies = await asyncio.gather(*(self._ask_group(path) for path, _ in batch))

@@ -86,7 +86,8 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
                 return None
         read += len(step)
         if not questions.goes_on:
-            # The dataset is an analysis with all its questions in one file, as usual. Its other files only repeat them.
+            # The dataset is an analysis, and one file has all its questions, as usual. The other files only repeat
+            # these questions, so they are not read.
             break
     # `left_out` is the number of files whose names may be missing in names.tsv. In a group dataset, these are all files
     # in `lacking`. In an analysis, a file counts only if it may have questions that are in no file that was read.

@@ -44,8 +44,8 @@ BLOCK_BYTES = 4 * 1024 * 1024
 # request the listing again. For fewer files, URLs are stored only if the listing took several API calls, because one
 # call is cheap to repeat. Contents are always stored, because a second reply may differ, for example in a time.
 HAND_OVER_FILES = 10_000
-# No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
-# into shards.
+# No file has more bytes than this. So a larger size in a listing is wrong. When files are split into shards, this
+# number is used in its place.
 _LARGEST = 2**53
 
 
@@ -133,7 +133,8 @@ async def make_plan(
     listing.assign((owner, place, number) for place, (owner, number) in enumerate(zip(owners, wanted, strict=True)))
     if not wanted:
         log.warning("The dataset has no result files: it is landed as an empty one.")
-    # If the listing took one API call and has few files, each shard requests the URLs again. Then no URLs are stored.
+    # Whether signed URLs are stored. If the listing took one API call, and at most `HAND_OVER_FILES` files are landed,
+    # they are not stored: each shard requests the listing again.
     hand_over = listing.replies > 1 or len(wanted) > HAND_OVER_FILES
     files_of = Counter(owners)
     left_out = len(listing.files) - len(wanted)

@@ -110,8 +110,8 @@ async def publish(
         manifest = await reconciled(
             store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
         )
-        # If another run has published the dataset, the lines above have not changed that. So if one of them fails, the
-        # dataset stays published. Only `_make_room` withdraws it, by removing latest.json and the manifest.
+        # Another run may have published the dataset already. The lines above change nothing in it, so if one of them
+        # fails, the dataset stays published. Only now, `_make_room` removes its latest.json and its manifest.
         while not await _make_room(store, layout, work, landed, found):
             found = await read_manifest(store, layout)
             if found is not None and await _is_enough(store, layout, found, landed, left_out):
@@ -208,8 +208,9 @@ async def _make_room(
     if paths and await _is_landed_by_others(store, layout, work):
         log.warning("Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths))
         paths = []
-    # The notes of other runs were looked for above, and the manifest is read only now. The order is important: each run
-    # writes its manifest before it removes its notes. So another run is always noticed, by its notes or its manifest.
+    # The manifest is read only after `_is_landed_by_others` has looked for the notes of other runs. This order is
+    # important: each run writes its manifest before it removes its notes. So if another run ends in between, its notes
+    # were found above, or its manifest is found here.
     if await read_manifest(store, layout) != found:
         return False
     if found is not None:

@@ -81,7 +81,7 @@ class ShardQueue:
                 (source,) = await self._unsealed(stored, 1) or (None,)
                 return source if isinstance(source, bytes) else None
 
-            # The content may be large. So it is not read here, but later, when there is room for it in memory.
+            # The content may be large. So it is not read here: `content` reads it when there is room for it in memory.
             self._urls.hand_over_later(block.files[0].path, content)
             return
         # The task `list_files` stored the sources (URLs and contents) in the order of the files. So each source belongs

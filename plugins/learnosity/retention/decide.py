@@ -87,16 +87,16 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     :param datasets: all of them: the newest are counted.
     :param now: Unix seconds of the store's clock.
     """
-    # The second sort below goes by the time that the store tells for the manifest. If several manifests have the same
-    # time there, the order of this first sort stays. That happens if a bucket was copied, because stores tell only
-    # whole seconds. `published_at` is the time inside the manifest.
+    # `published_at` is the time inside the manifest. Below, a second sort goes by `published`, the time that the store
+    # tells for the manifest. Several manifests may have the same time there, because many stores tell whole seconds,
+    # and a bucket may have been copied. The second sort leaves such manifests in the order of this first sort.
     order = sorted(datasets, key=lambda each: (each.published_at, each.dataset_id), reverse=True)
-    # If the store does not tell the time of a manifest, `published` is None. This dataset may be the newest one. So it
-    # comes first, and counts as one of the newest for `keep_newest`. `_by_rule` never removes it.
+    # If the store does not tell the time of a manifest, `published` is None. Such a dataset may be the newest one. So
+    # it comes first, and counts as one of the newest for `keep_newest`. `_by_rule` never removes it.
     order.sort(key=lambda each: -(each.published if each.published is not None else float("inf")))
     published = [each for each in order if each.is_published]
-    # If latest.json names none of the published datasets, the newest one is kept, so that consumers still find a
-    # dataset.
+    # If latest.json names none of the published datasets, the newest one is kept, even if the rule has no
+    # `keep_newest`. So consumers still find a dataset.
     is_named = any(latest.names(each) for each in published)
     kept = {each.dataset_id for each in published[: max(rule.keep_newest or 0, 0 if is_named else 1)]}
     return [_by_rule(each, latest, rule, now, each.dataset_id in kept) for each in order if not each.is_empty]

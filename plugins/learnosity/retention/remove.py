@@ -21,8 +21,8 @@ from learnosity.storage.store import ObjectInfo, Store
 log = logging.getLogger(__name__)
 
 BATCH = 1000  # maximum number of objects in one call of `Store.delete`; before each call, the mark is checked
-# Maximum number of times that the folder is listed and emptied, because another task may still write to it. If the
-# folder is empty in none of these listings, this try fails, and the next try goes on.
+# The folder is listed and emptied at most this many times, because another task may still write to it. If each of these
+# listings finds objects to remove, this try of the task fails, and the next try goes on.
 ROUNDS = 5
 # A mark is an object that says that a removal has begun. Before each batch of deletions, the removal writes its mark
 # again if more than `RENEW_SECONDS` have passed since it wrote the mark last. So if a mark is older than

@@ -23,7 +23,8 @@ from learnosity.storage.store import Store
 log = logging.getLogger(__name__)
 
 # A run removes at most this many datasets, in all its tries together. They are listed in the task state and in the
-# extra of the asset event, which must stay small. If rules apply, the next run removes more.
+# extra of the asset event, which must stay small. If rules would remove more, the next run does. If a person has named
+# more ids, those that are left are reported as problems.
 MOST_DATASETS = 150
 ALLOW = "Allow it (docs/security.md), or let the bucket's lifecycle rule remove them."
 

@@ -22,8 +22,8 @@ from learnosity.schedules.yaml_text import Place, YamlText
 # entry could have thousands of problems.
 MAX_PROBLEMS = 20
 _VALIDATOR = Draft202012Validator(SCHEMA)
-# Maximum length of an asset's name or URI, in bytes. PostgreSQL cannot index much longer ones. If one schedule named
-# such an asset, Airflow could save no DAG at all of the DAG file that makes the DAGs of all schedules.
+# Maximum length of an asset's name or URI, in bytes. PostgreSQL cannot index much longer ones. One DAG file makes the
+# DAGs of all schedules. If one schedule named an asset that is too long, Airflow could not save any of these DAGs.
 _ASSET_BYTES = 2500
 # First and last day that a schedule may name. Airflow cannot handle days near the ends of Python's calendar, such as
 # 9999-12-31.

@@ -20,8 +20,9 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# croniter replaces `r` in a cron expression by a random number, so the schedule would change each time the file is
-# read. croniter replaces `h` by a hash of an id, but Airflow passes no id. So `cron_problem` refuses both letters.
+# In croniter, a field of a cron expression may be `r` or `h`. For `r`, croniter takes a random number, so the schedule
+# would change each time the file is read. For `h`, croniter needs an id: Airflow passes none, so croniter would raise
+# an error. So `cron_problem` refuses both letters.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
 # `cron_problem` asks croniter for the first time after this one that a cron expression matches. If there is none, as
 # for 30 February, the expression is refused. Any other start would do as well.

@@ -135,8 +135,8 @@ def build_dag(schedule: Schedule) -> DAG:
         on_failure_callback=_notifier(schedule, "failure", "failed"),
         on_success_callback=_notifier(schedule, "success", "succeeded"),
         deadline=_deadline(schedule),
-        # With automatic registration, Airflow would register this DAG even if making its tasks fails. Instead, Airflow
-        # finds the DAGs that `scheduled_dags` returns in the globals of the DAG file.
+        # With automatic registration, Airflow would take this DAG even if making its tasks fails. Without it, Airflow
+        # takes only the DAGs in the globals of the DAG file. The DAG file puts there what `scheduled_dags` returns.
         auto_register=False,
     )
     with dag:

@@ -16,7 +16,7 @@ from jinja2 import nodes
 MAX_TEXT = 1024 * 1024
 MAX_DIGITS = 20  # maximum number of decimal places for the filter `round`
 MAX_WIDTH = 100  # maximum width, and maximum number of decimal places, in a format such as '%02d'
-# Airflow's limit for the characters of a run's id. Values that are not known here are assumed to be this long.
+# Airflow's limit for the characters of a run's id. A value that is known only in a run is assumed to be this long.
 RUN_ID = 250
 _FORMAT = re.compile(r"%(\([^()]*\))?[#0\- +]*([0-9]*)(?:\.([0-9]*))?[hlL]?(.|$)", re.DOTALL)
 
@@ -164,8 +164,8 @@ def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int], *, other: 
             return weights.get(name, other)
         case nodes.For():
             turns = _turns(node.iter, given, set())
-            # If the loop is not over a list that is written out, it may be over a text: one turn for each character. If
-            # the longest text is in it n times, there are n times as many turns.
+            # A loop over anything but a written list, such as `[1, 2]`, may be over a text: one turn for each
+            # character. If this text holds the longest text n times, there are n times as many turns.
             if not _entries(node.iter):
                 turns *= max(1, of([node.iter], 1))
             return turns * max(1, of(node.body + node.else_, 1))

@@ -173,12 +173,12 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # What the template calls, such as `logical_date.add` in `logical_date.add(days=1)`.
-    # A method is allowed only if it is called.
+    # `called` has the parts of the template that are called, such as `logical_date.add` in `logical_date.add(days=1)`.
+    # `_misuse_of` allows a method of a time, such as `add`, only in these parts.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
-    # What stands before a field, as in `dag_run.conf`, or before a filter that takes a run, as in
-    # `dag_run | interval_start`. `dag_run` is allowed only in these places, because anywhere else the template would
-    # use the whole object.
+    # `whole_runs` has the parts before a dot, such as `dag_run` in `dag_run.conf`, and before a filter that takes a
+    # run, such as `dag_run` in `dag_run | interval_start`. `_misuse_of` allows the name `dag_run` only in these parts:
+    # anywhere else, the template would use the whole object.
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}
     for each in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Filter, nodes.Call, nodes.BinExpr)):

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-# Limits of one file: levels of nesting, number of values, and characters of all keys and values together. An alias
-# counts as much as the value that it repeats. Without limits, a small file with many aliases could fill the memory. A
-# schedule needs much less.
+# Limits of one file: levels of nesting, number of values, and characters of all keys and values together. For an alias,
+# all values, characters and levels that it repeats are counted. Without limits, a small file with many aliases could
+# fill the memory. A schedule needs much less than these limits.
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
 MAX_CHARACTERS = 1_000_000
@@ -31,8 +31,8 @@ _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": F
 # as floats, such as browsers, would change its last digits.
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
-# ASCII control characters (except tab, line feed and carriage return), surrogates and two non-characters. PostgreSQL
-# refuses some of them, such as NUL, and no schedule needs the others.
+# ASCII control characters (except tab, line feed and carriage return), surrogates and two non-characters. A file with
+# one of them is refused: PostgreSQL cannot store some of them, such as NUL, and no schedule needs the others.
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
 _QUOTES = ' Write templates in quotes: "{{ … }}".'
@@ -98,6 +98,18 @@ class _Collection:
     values_before: int
     characters_before: int
     key: str | None = None
+    levels: int = 1
+    """How many levels deep it is so far, itself included."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """A value with an anchor, and how much each of its aliases adds."""
+
+    value: Any
+    values: int
+    characters: int
+    levels: int
 
 
 class _Builder:
@@ -106,7 +118,7 @@ class _Builder:
     def __init__(self) -> None:
         self.document = YamlText()
         self._open: list[_Collection] = []
-        self._anchors: dict[str, tuple[Any, int, int]] = {}
+        self._anchors: dict[str, _Anchored] = {}
         self._values = 0
         self._characters = 0
         self._documents = 0
@@ -121,7 +133,8 @@ class _Builder:
         elif isinstance(event, yaml.CollectionEndEvent):
             done = self._open.pop()
             values, characters = self._values - done.values_before, self._characters - done.characters_before
-            self._remember(done.anchor, done.value, values, characters)
+            self._deepen(done.levels)
+            self._remember(done.anchor, _Anchored(done.value, values, characters, done.levels))
         elif isinstance(event, yaml.NodeEvent):
             self._node(event, line)
 
@@ -134,10 +147,16 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise YamlTextError(line, place, f"there is no value with the anchor &{event.anchor} before this.")
-            value, values, characters = self._anchors[event.anchor]
+            new = self._anchors[event.anchor]
         else:
-            value, values, characters = self._new(event, place, line), 1, _length(event)
-        self._count(values, characters, place, line)
+            new = _Anchored(
+                self._new(event, place, line), 1, _length(event), isinstance(event, yaml.CollectionStartEvent)
+            )
+        value = new.value
+        self._count(new.values, new.characters, place, line)
+        if len(self._open) + new.levels > MAX_DEPTH:
+            raise YamlTextError(line, place, f"the values are more than {MAX_DEPTH} levels deep, aliases written out.")
+        self._deepen(new.levels)
         if inside is None:
             self.document.value = value
         elif isinstance(inside.value, list):
@@ -145,11 +164,9 @@ class _Builder:
         else:
             inside.value[inside.key], inside.key = value, None
         if isinstance(event, yaml.CollectionStartEvent):
-            if len(self._open) == MAX_DEPTH:
-                raise YamlTextError(line, place, f"the values are more than {MAX_DEPTH} levels deep.")
             self._open.append(_Collection(value, place, event.anchor, self._values - 1, self._characters))
         elif isinstance(event, yaml.ScalarEvent):
-            self._remember(event.anchor, value, 1, characters)
+            self._remember(event.anchor, new)
 
     def _key(self, inside: _Collection, event: Any, line: int) -> None:
         if not isinstance(event, yaml.ScalarEvent):
@@ -165,7 +182,7 @@ class _Builder:
             self.document.doubled.append((place, line))
         self.document.lines[place] = line
         self._count(0, len(key), place, line)
-        self._remember(event.anchor, key, 1, len(key))
+        self._remember(event.anchor, _Anchored(key, 1, len(key), 0))
         inside.key = key
 
     def _place(self, inside: _Collection | None, line: int) -> Place:
@@ -195,9 +212,14 @@ class _Builder:
             if number > limit:
                 raise YamlTextError(line, place, f"the file holds more than {limit:,} {what}, aliases written out.")
 
-    def _remember(self, anchor: str | None, value: Any, values: int, characters: int) -> None:
+    def _deepen(self, levels: int) -> None:
+        """Note that the innermost open list or mapping has a value with this many levels in it."""
+        if self._open:
+            self._open[-1].levels = max(self._open[-1].levels, levels + 1)
+
+    def _remember(self, anchor: str | None, anchored: _Anchored) -> None:
         if anchor is not None:
-            self._anchors[anchor] = (value, values, characters)
+            self._anchors[anchor] = anchored
 
 
 def _length(event: Any) -> int:

@@ -151,8 +151,8 @@ def _without_glob(where: StorageUri) -> StorageUri:
     """
     segments = where.key.split("/")
     plain = [_ONE.sub(r"\1", segment) for segment in takewhile(_PLAIN.fullmatch, segments)]
-    # If the first part has a wildcard, as in `file:///*/a.csv`, nothing stands before it, and the joined text is empty.
-    # For a local path, the empty text would mean the folder that the worker runs in. So the root `/` takes its place.
+    # In `file:///*/a.csv`, no folder stands before the wildcard, so the joined text is empty. `_resolved` would take an
+    # empty local path for the folder that the worker runs in. So a local path becomes the root `/` instead.
     return replace(where, key="/".join(plain) or ("/" if where.scheme == _FILE else ""))
 
 

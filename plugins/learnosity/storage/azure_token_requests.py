@@ -101,7 +101,7 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         # The TLS context already has the certificate authorities. The parent's method would add the authorities of the
-        # library `requests` to the context. So it is called only without a context, when no certificate is checked.
+        # library `requests`. So that method is called only if there is no context: then no certificate is checked.
         if self._tls is None:
             super().cert_verify(conn, url, verify, cert)
 

@@ -27,8 +27,9 @@ Provider = Callable[[], Any]
 _SCOPE = "https://storage.azure.com/.default"
 _VERSION = "2023-11-03"  # version of the storage API, which each request names
 _SIGNED_FOR = timedelta(hours=1)
-# azure-identity raises the same type of error if a service refuses and if it does not reply. If the error's text has
-# one of these words, the service did not reply, and the error counts as temporary.
+# azure-identity raises the same type of error if a service refuses and if it does not reply. If the error's text
+# matches this pattern, no service replied, and the error counts as temporary. The text of a proxy's reply with status
+# 407 does not match: this proxy wants a login, so a retry does not help.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
     r"|unable to connect to proxy(?!.*: 407)",
@@ -36,7 +37,7 @@ _PASSES = re.compile(
 )
 # azure-identity's error has this text if the metadata service of Azure's virtual machines does not reply. A machine
 # outside of Azure never gets a reply from this service. So on a machine that shows no sign of Azure, this text alone
-# does not make the error temporary: the connection has no credentials.
+# means that the connection has no credentials, and not that a service is away for now.
 _NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
 # Error codes of Microsoft's token service which say that the same request may succeed later. They are looked for before
 # the HTTP status is judged: a reply with such a code can have status 400, which otherwise means a final refusal.

@@ -8,6 +8,7 @@ an event to which a handler may reply. The handler here replies with what the se
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -66,7 +67,10 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
     """botocore's HTTP client with one proxy, or with none, and with the authorities of an `Egress`."""
 
     def __init__(self, egress: Egress, proxy: str | None, config: Any) -> None:
+        self._egress = egress
         self._tls = egress.tls()
+        settings = config.proxies_config or {}
+        self._has_proxy_certificates = any(settings.get(key) for key in ("proxy_ca_bundle", "proxy_client_cert"))
         super().__init__(
             verify=self._tls is not False,
             proxies={"http": proxy, "https": proxy} if proxy else {},
@@ -77,18 +81,30 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
         )
 
     def _get_ssl_context(self) -> Any:
-        return super()._get_ssl_context() if self._tls is False else self._tls
+        if self._tls is False:
+            return super()._get_ssl_context()
+        # botocore adds the certificates for a proxy to a context that it gets here. The context of `Egress` is shared
+        # with all other clients, so it must not change.
+        return _new_tls(self._egress) if self._has_proxy_certificates else self._tls
 
     def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
         super()._setup_ssl_cert(conn, url, verify)
-        # `super()` has named botocore's own file of certificate authorities, and urllib3 would add them to the TLS
-        # context. The context already has the right ones, so the file is not used.
+        # `super()` has set `ca_certs` to botocore's own file of certificate authorities. urllib3 would add these to the
+        # TLS context, which already has the right authorities. So the file is taken away again.
         conn.ca_certs = None
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:
-        # botocore makes a TLS context for the proxy only if `proxies_config` of the connection names certificates for
-        # the proxy. Otherwise, the proxy gets the TLS context that is used for servers.
+        # botocore returns a TLS context for the proxy only if `proxies_config` of the connection names certificates for
+        # the proxy. Otherwise it returns None. Then the proxy gets the TLS context that is used for servers.
         return super()._setup_proxy_ssl_context(proxy_url) or self._get_ssl_context()
+
+
+def _new_tls(egress: Egress) -> ssl.SSLContext:
+    """A TLS context that no other client uses, with the same authorities."""
+    context = ssl.create_default_context()
+    if more := egress.certificates():
+        context.load_verify_locations(cadata=more.decode())
+    return context
 
 
 def _without_proxy(session: Any) -> None:

@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 BATCH = 1000  # maximum number of keys in one delete request of S3
 AT_ONCE = 10  # maximum number of requests at the same time, if each request deletes one object
-# At most this many bytes of the reply to a delete request are read. A reply about 1,000 objects with the longest names
-# has a third of this size. If a reply is longer, it counts as damaged.
+# At most this many bytes of the reply to a delete request are read. Even a reply about 1,000 objects with the longest
+# names is shorter. A longer reply is cut off here, so it counts as damaged.
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 
 
@@ -121,9 +121,9 @@ class BucketDeletes:
             where, url, lambda client: client.post(url).headers(headers).body_bytes(body)
         )
         code = code_of(content.decode(errors="replace"))
-        # Some servers do not know the bulk delete and say that the request is malformed, each with another error code.
-        # So after such a reply, the objects are deleted one by one. If something else is wrong, these requests fail,
-        # too, and their errors say what it is.
+        # A server that does not know the bulk delete may say that the request is malformed. Each kind of server has its
+        # own error code for this, and `judge(400)` is the meaning of a code that `judge` does not know. After such a
+        # reply, the objects are deleted one by one. If something else is wrong, those requests show what it is.
         is_malformed = status >= 400 and judge(status, code) in (judge(400), REQUEST)
         if status in (405, 501) or code == "NotImplemented" or is_malformed:
             raise _NotKnownError

@@ -25,8 +25,8 @@ from learnosity.storage.store_client import patiently, replied, store_client, wo
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# At most this many bytes of one page of a listing are read. The largest page that a store sends has 5,000 objects with
-# the longest names, and a third of this size. If a page is longer, it counts as damaged.
+# At most this many bytes of one page of a listing are read. Even the largest page of a store is shorter: it has 5,000
+# objects with the longest names. A longer page is cut off here, so it counts as damaged.
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 
 

@@ -22,7 +22,8 @@ class Refused(Enum):
     ELSE = auto()
 
 
-# S3's error code if another request changes the object at the same moment, so that the condition is not met.
+# S3's error code if another request changes the object at the same moment. `judge` takes it for a temporary error. But
+# for a conditional write, it means that the condition is not met.
 _CHANGED = "ConditionalRequestConflict"
 
 

@@ -106,7 +106,7 @@ _NO_REASON = _refused(
 
 # Error codes of AWS's key service (KMS). After one of these, the same request may succeed later.
 _KMS_PASSES = ("ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException")
-_UNKNOWN = "UnknownError"  # this code says nothing; if the HTTP status is 300 or more, the status decides
+_UNKNOWN = "UnknownError"  # says nothing about the error; an HTTP status of 300 or more decides instead of this code
 _BY_CODE = {
     # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
     **dict.fromkeys(("RequestTimeout", "RequestTimeoutException", "InternalError", "IncompleteBody"), _PASSES),
@@ -160,7 +160,7 @@ _BY_CODE = {
     **dict.fromkeys(("InsufficientAccountPermissions", "AccountIsDisabled"), _DENIED),
     "ContainerNotFound": BUCKET,
     **dict.fromkeys(("AccountBeingCreated", "ContainerBeingDeleted", "PendingCopyOperation"), _PASSES),
-    # If another writer of the same blob finishes first, Azure discards our blocks. The next attempt sends them again.
+    # Another writer of the blob has finished first, so Azure has discarded our blocks. The next attempt sends new ones.
     "InvalidBlockList": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
     "BlobArchived": ARCHIVED,
@@ -179,7 +179,7 @@ _OF_KEYS = ("KMS.", "CloudKms", "KeyVault")
 
 # Failures without an error code: a regular expression for the text of the client's error, and what this text means.
 _CAUSES = (
-    # obstore's texts about a reply with a status of success (2xx) that is cut off, or that is not the reply of a store.
+    # obstore's texts about a reply with status 2xx. First: the reply is cut off. Second: it is not that of a store.
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # If the bucket lies in another region, S3 replies with a redirect that has no address.

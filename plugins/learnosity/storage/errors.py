@@ -45,8 +45,8 @@ _DETAILS = re.compile(r"<Details>\s*([^<]{1,500})")
 # Finds the HTTP status in obstore's error text, such as `404 Not Found`. After a status that has no official name, such
 # as 499, obstore writes `<unknown status code>`.
 _STATUS = re.compile(r"\b([1-5]\d\d) (?:[A-Z][A-Za-z-]+|<unknown status code>)")
-# Finds the words after which obstore's error text quotes the store's reply. Error codes are looked for only after these
-# words: the text before the reply contains the name of the object, and a name can look like an error code.
+# Finds the words after which obstore's error text quotes the store's reply. If a text has these words, the error code
+# is looked for only after them. The name of the object stands before them, and a name can look like an error code.
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
 
@@ -64,8 +64,9 @@ _ERROR_DOCUMENT = re.compile(rf"{_PROLOGUE}<Error(?:Response)?\b", re.S)
 
 _WEB_PAGE_404 = "it has status 404 and is a web page"
 
-# Azure sends the code `AuthenticationFailed` whatever is wrong with the caller's identity. If Azure's message has the
-# first or the second text, the cause is a wrong time, and the error has the meaning beside the text.
+# Azure sends the code `AuthenticationFailed` whatever is wrong with the caller's identity. Only its message tells more.
+# Each pair has a part of such a message, in lower case, and the meaning that the error then gets. Both are about time:
+# the signature is not valid now, or the date in the request is too old.
 _OF_TIME = (("not valid in the specified time frame", SIGNATURE_TIME), ("request date header too old", CLOCK))
 
 # If a request with a signed URL is refused for one of these reasons, a new signed URL would be refused, too.
@@ -137,7 +138,7 @@ def refusal(verb: str, where: str, status: int, code: str, message: str, details
     if verb == "look at" and status in (400, 409) and not code:
         # "look at" is a HEAD request. Its reply has no body, and so no error code. Without a code, status 400 or 409
         # can mean a temporary error or a final one: it counts as temporary. Status 400 can also mean that the bucket is
-        # in another region, so `wrong_region` is set.
+        # in another region. So `wrong_region` is set, and `RelocatingStore` looks up the region.
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear

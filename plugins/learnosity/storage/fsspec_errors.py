@@ -15,9 +15,9 @@ from learnosity.storage.fsspec_rename import is_missing
 
 # Error numbers of the operating system for problems that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
-# Names of error classes of the libraries paramiko, asyncssh and smbprotocol. Errors of these classes mean that the
-# login is wrong, or that the server's host key could not be confirmed. The classes are compared by name, because the
-# libraries may not be installed.
+# Names of error classes of the libraries paramiko, asyncssh and smbprotocol. An error of such a class means that the
+# login is wrong, or that the server's host key could not be confirmed. If its text matches `_CUT_OFF`, the connection
+# was lost instead. The classes are compared by name, because it is possible that a library is not installed.
 _LOGIN = {
     "AuthenticationException",
     "BadHostKeyException",
@@ -51,8 +51,8 @@ def driver_errors(uri: str) -> Iterator[None]:
     except NotImplementedError as error:
         raise StorageError(f"{uri}: the storage driver cannot do this ({first_line(error)}).") from None
     except Exception as error:
-        # If the connection is lost, each driver's library raises an error of another type, such as EOFError or
-        # SSHException. So any error that reaches this point counts as temporary, unless the login is refused.
+        # If the connection is lost, each library raises its own type of error, such as EOFError or SSHException. These
+        # types are not all known here. So every error that comes here counts as temporary, unless it refuses the login.
         said = ": ".join(dict.fromkeys((type(error).__name__, first_line(error))))
         if _refuses_login(error):
             raise StorageError(

@@ -62,9 +62,9 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
         return False
     if found["type"] != "directory":
         return found.get("size") in (size, None)
-    # `target` is a folder. In a file system, the driver has moved the file into this folder: this is an error. In an
-    # object store, a folder and an object can have the same name. So if the file is not in the folder, the rename has
-    # succeeded.
+    # The driver says that `target` is a folder. If the file is now in this folder, the driver has moved it there and
+    # not renamed it: this is an error. If not, this is an object store, where a folder and an object can have the same
+    # name. Then the rename has succeeded.
     if _info(fs, f"{target}/{staged.rpartition('/')[2]}") is not None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     return True

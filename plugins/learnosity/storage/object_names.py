@@ -20,7 +20,8 @@ Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 """Makes a blocking listing, in batches and in any order."""
 
 # obstore cannot open a local file or folder whose name ends with `#` and a number, such as `a#1`, or with a letter and
-# `:` or `|`, such as `C:`. obstore uses names like `a#1` for its temporary files, and reads `C:` and `C|` as drives.
+# `:` or `|`, such as `C:`. obstore uses names like `a#1` for its temporary files, and takes `C:` and `C|` for drives of
+# Windows.
 LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
 # The `problem` of a symbolic link whose target does not exist. The missing target may be a file or a folder, for
 # example a folder that is not mounted now.

@@ -287,7 +287,9 @@ class ObstoreStore:
             raise UnreadableNameError(str(storage_error(verb, where, error, local=self._is_local))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
             raise storage_error(verb, where, error, self._proxy, local=self._is_local) from None
-        except BaseException as error:  # a panic in obstore's Rust code is not an `Exception`; bad endpoints cause it
+        # obstore's Rust code can panic, for example at an endpoint that is no URL. Python's error for a panic is not an
+        # `Exception`, but only a `BaseException`.
+        except BaseException as error:
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error, local=self._is_local) from None

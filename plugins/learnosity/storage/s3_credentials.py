@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 HELD = timedelta(seconds=1)
 # Credentials that expire in fewer seconds than this are not used: they could expire on the way to the server.
 MARGIN_SECONDS = 60
-# While the old credentials are still valid, a thread gets new ones. If it gets none, the next thread starts at least
-# this many seconds after its end. Without this wait, each request would start a thread.
+# While the old credentials are still valid, a thread gets new ones. The next thread starts at least this many seconds
+# after this one has ended. Without this wait, each request would start a thread as long as AWS gives no new ones.
 RETRY_SECONDS = 10.0
 
 _ADVICE = "Check login, password and extra of the connection (docs/stores.md)."
@@ -42,7 +42,9 @@ class SessionCredentials:
     :param named: the Airflow connection, for messages.
     """
 
-    refresh_threshold = timedelta(0)  # obstore asks again when `expires_at` is reached, not 5 minutes before
+    # obstore reads this attribute, and asks again when `expires_at` is reached. By default, it would ask 5 minutes
+    # before.
+    refresh_threshold = timedelta(0)
 
     def __init__(self, credentials: Any, named: str) -> None:
         self._credentials = credentials
@@ -63,7 +65,8 @@ class SessionCredentials:
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
-            "token": frozen.token or None,  # obstore would send an empty token; botocore sends no token then
+            # If the token is empty, botocore sends none. obstore would send the empty token, so it gets None.
+            "token": frozen.token or None,
             "expires_at": datetime.now(UTC) + HELD if ends else None,
         }
 

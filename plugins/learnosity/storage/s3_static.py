@@ -29,8 +29,9 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _KEY = re.compile(r"[!-~]+")
 # Keys of the connection's extra that this module can handle. If the extra has any other key, boto3 is used.
 _KNOWN = {"region_name", "endpoint_url", "verify", "aws_session_token", "service_config", "proxy", "proxies"}
-# Environment variables of AWS that do not matter if the connection has a key and a secret: then they change neither the
-# address of the requests nor the keys.
+# Environment variables of AWS that change nothing here, because the connection has a key and a secret. All but the last
+# say where boto3 would get keys from. `AWS_CA_BUNDLE` names certificates to trust: `Egress` reads this variable itself,
+# with or without boto3.
 _OF_IDENTITIES = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -38,8 +39,8 @@ _OF_IDENTITIES = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_CA_BUNDLE",
 }  # fmt: skip
-# Environment variables of AWS that do not matter if the connection also names a region. If any other variable is set
-# whose name begins with `AWS_` or `BOTO`, and that is not in `_OF_IDENTITIES`, boto3 is used.
+# Environment variables of AWS that change nothing if the connection names a region. A variable that is neither here nor
+# in `_OF_IDENTITIES` may change something if its name begins with `AWS_` or `BOTO`. If one is set, boto3 is used.
 _OF_REGIONS = {"AWS_DEFAULT_REGION", "AWS_REGION"}
 
 

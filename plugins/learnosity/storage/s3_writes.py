@@ -51,8 +51,8 @@ _REFUSED = {
     "SSECustomerKey": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
     "SSECustomerKeyMD5": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
 }
-# Settings of obstore if boto3 writes the objects. Without them, obstore would take these settings from environment
-# variables, and fail if it does not know a value. obstore only reads then, so these values have no effect on objects.
+# Settings of obstore if boto3 writes the objects. Then obstore only reads, so these values have no effect on objects.
+# But without them, obstore would take the settings from environment variables, and fail if it does not know a value.
 _UNUSED = {
     "checksum_algorithm": "SHA256",
     "server_side_encryption": "AES256",

@@ -37,12 +37,12 @@ Discard = Callable[[str, IsOwn], Awaitable[int]]
 
 It raises `StorageError` where it cannot, and `TransientStorageError` where it cannot for now."""
 
-# At most this many bytes of a reply are read. A page of 1,000 uploads with the longest names has a third of this size.
-# If a page is longer, it counts as damaged.
+# At most this many bytes of a reply are read. Even a page of 1,000 uploads with the longest names is shorter. A longer
+# page is cut off here, so it counts as damaged.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 # The names of obstore's temporary files end with `#` and a number, such as `a.json#1`. No result file at a local
-# destination has such a name, because `check_names` refuses it.
+# destination has such a name, because `check_names` refuses it. So a file with such a name can be removed.
 _STAGED = re.compile(r"#\d+$")
 # A request that fails later than this after its first attempt is not sent again. A server can restart within this time.
 # If the request still fails, the uploads stay: no later task of the run removes them, and the DAG
@@ -152,9 +152,9 @@ class UnfinishedUploads:
 
 def _cannot_be_asked_for(key: str) -> bool:
     """Whether a request for a key would reach another key. Landing writes no such keys, but other programs may."""
-    # The HTTP client resolves `.` and `..` in a path, as a file system does: the request would reach another key. XML
-    # does not allow most control characters. `listing_page` reads them as DEL, so the true key of an upload with a DEL
-    # is not known.
+    # The HTTP client resolves `.` and `..` in a path, as a file system does: the request would reach another key. A DEL
+    # may be in the key itself, or `listing_page` has put it in the place of a character that XML forbids. So the true
+    # key of such an upload is not known.
     return not {".", ".."}.isdisjoint(key.split("/")) or "\x7f" in key
 
 

@@ -52,8 +52,9 @@ def parse_uri(uri: str) -> StorageUri:
 
     :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
-    # As in Airflow's ObjectStoragePath, blanks before the URI are dropped. After the URI, only tabs and line ends are
-    # dropped here: the name of a local folder may end with a space. If the URI is not local, spaces are dropped below.
+    # As in Airflow's ObjectStoragePath, blanks before the URI are dropped. At its end, only tabs and line ends are
+    # dropped here, because the name of a local folder may end with a space. At the end of any other URI, spaces are
+    # dropped below.
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Remove it.")

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-# `quote` leaves these characters in a path as they are, because browsers do the same. If `quote` encoded them, the same
-# page would have two addresses.
+# In paths, `quote` does not encode these characters, because browsers do not encode them, either. Otherwise, a page
+# could have two addresses: one with `:`, and one with `%3A`.
 KEPT = ":@!$&'()*+,;=~"
 # If a file's name contains one of these characters or parts, such as `%`, `//` or `..`, the name is put into the query
 # of the address and not into the path. A server or browser could change such a path, and it would lead to another page.

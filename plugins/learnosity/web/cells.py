@@ -9,17 +9,20 @@ from typing import Any
 
 from learnosity.dataset.tables import is_number, json_text
 
-MAX_CELL = 1_000  # maximum number of characters of a cell
+MAX_CELL = 1_000  # a longer text in a cell is cut to this many characters
 _JSON_CELL = 500
 # The page that compares two datasets adds these endings to names of columns: `mean_percent_change`. An ending is
 # removed before a name is looked up in `_COUNTS` and `_DECIMALS`, so this column gets the decimals of `mean_percent`.
 _STATISTIC = re.compile("_(change|before)$")
-MINUS = "\N{MINUS SIGN}"  # stands before negative numbers: it is as wide as a plus sign, and a hyphen is not
+# A negative number is shown with this sign and not with a hyphen. This sign is as wide as a plus sign, so the numbers
+# of a column line up.
+MINUS = "\N{MINUS SIGN}"
 # If a column has no value at all, `is_statistic` decides by its name whether it is a column of numbers. It is one if
 # the name begins with one of these texts, or if the name ends with a key of `_DECIMALS` or with "score".
 _COUNTS = ("population", "difference_", "count_", "num_")
-# A number as large as this (or as far below zero) has no separators and no fixed decimals. A float is shown with an
-# exponent (1e+15). An integer is shown with its digits, at most `MAX_CELL` of them.
+# A number as large as this (or as far below zero) has no separators and no fixed decimals. If it is negative, it has a
+# hyphen and not `MINUS`. A float is shown with an exponent (1e+15). An integer is shown with its digits, at most
+# `MAX_CELL` of them.
 _LARGEST = 1e15
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 

@@ -16,9 +16,10 @@ from learnosity.web.known_dags import newest_versions
 
 PARAM = "dataset_type"
 # Each time the list of datasets is shown, at most this many serialized DAGs are read. If more are needed, the others
-# are read the next times. Until then, the list may show runs of these DAGs without a type.
+# are read when the list is shown again. Until then, the list may show runs of those other DAGs without a type.
 MAX_DAGS = 50
-# Before the cache `_defaults` gets more entries than this, the entries of DAGs that are not asked for now are dropped.
+# If the cache `_defaults` would get more entries than this, it first drops the entries of all DAGs that are not asked
+# for now.
 _KEPT = 5_000
 _defaults: dict[str, str] = {}
 

@@ -25,8 +25,9 @@ _KEYS: dict[str, Callable[[Listed], Any]] = {
     "size": lambda row: row.total_bytes,
     "dag": lambda row: (row.dag_id, row.run_id),
 }
-# If a user clicks on the heading of one of these columns for the first time, the largest value comes first. In all
-# other columns, the smallest value comes first.
+# A click on the heading of a column sorts the list by this column. With one of these columns, the largest or newest
+# value then comes first; with any other column, the smallest value. If the list is already sorted by the column, the
+# click reverses the order.
 _LARGEST_FIRST = ("at", "records", "files", "size")
 
 
@@ -64,7 +65,7 @@ class Wanted:
             try:
                 return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
             except OverflowError:
-                # This moment is outside of Python's calendar (years 1 to 9999), so the list is not limited by it.
+                # The moment is outside of Python's calendar (years 1 to 9999). So the list has no limit on this side.
                 return None
 
         return start(self.since, 0), start(self.until, 1)

@@ -13,7 +13,9 @@ from learnosity.dataset.tables import Table, is_number
 PLOT_WIDTH = 160.0
 MAX_POINTS = 5_000  # maximum number of points of one scatter plot; a browser draws this number quickly
 MAX_DOTS = 400  # maximum number of users that one box plot shows as dots
-_MARGIN = 10.0  # pixels between each end of the axis and the edge of the drawing: half of a label needs this room
+# Pixels between each end of the axis and the edge of the drawing. The label of the lowest number begins 8 pixels before
+# the axis, and the label of the highest number ends 8 pixels after it. The labels need this room.
+_MARGIN = 10.0
 _LABEL = 200  # maximum number of characters of a point's name
 _LARGEST = 1e100  # larger numbers are not drawn, because calculations with them could overflow
 _NAMES = ("lowest", "p25", "median", "p75", "highest")

@@ -28,7 +28,7 @@ from learnosity.progress_log import duration, size
 from learnosity.web.addresses import file_address, file_query, file_segment, group_address, segment
 from learnosity.web.item_analysis import LABELS
 
-_MAX_JSON = 100_000  # maximum number of characters of a request or a run config on a page
+_MAX_JSON = 100_000  # on a page, the JSON of a request or a run config is cut to this many characters
 HERE = Path(__file__).parent
 SAFE_HEADERS = {
     "Cache-Control": "no-store",

@@ -151,8 +151,8 @@ def _results(
     rows, users, calculated, group = chosen, None, False, None
     if chosen.kind is Kind.USERS:
         rows, calculated = users_with_percents(chosen)
-        # If a file lists groups beside users, it may not have all users of its own group. Figures that are computed
-        # from only some users would be wrong. So `users` is None, and no figures are computed from users.
+        # If a file lists groups beside users, perhaps some users of its own group are missing in it. Figures that are
+        # computed from only some users would be wrong. So `users` is None, and no figures are computed from users.
         users = None if Kind.GROUPS in tables_by_kind(document) else rows
     if has_report(dataset.layout.dataset_type):
         group = replace(group_page(document, users, path, request, whole=not document.cut), calculated=calculated)

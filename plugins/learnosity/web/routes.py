@@ -24,8 +24,9 @@ Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
-# A number that the user types into a form, or the value of `only`, a short word. Numbers are declared as texts, because
-# a browser sends an empty field as an empty text. Python writes a float with at most 24 characters, so 30 are enough.
+# The type of all parameters of `item_query`: three numbers from a form, and `only`, a short word such as `flagged`. A
+# number is a text here, because a browser sends an empty field of the form as an empty text. Python writes a float with
+# at most 24 characters, so 30 are enough.
 Number = Annotated[str, Query(max_length=30)]
 
 # All routes of this router show data of a DAG, so each of them needs these rights.

@@ -18,13 +18,14 @@ from learnosity.web.task_reports import TaskReports
 # Unix seconds (the year 2096). A job report with a later time is wrong, so this job is not shown. Without this limit,
 # `datetime` would fail for a year after 9999.
 _LAST = 4e9
-_MAX_STATUS = 60  # maximum number of characters of a job status
+_MAX_STATUS = 60  # a longer status of a job is cut to this many characters
 SHOWN = 20  # the page shows at most this many failed tasks, this many tasks in a further try, and this many jobs
 GOING = ("queued", "running")
 # Airflow's state of a task that has failed and waits for its next try.
 RETRY = "up_for_retry"
 # States of a task that has failed and waits for its next try or is in it. A task in its first try may have these
-# states, too, except `RETRY`. So with the other states, `progress` also checks that the number of the try is above 1.
+# states, too, except `RETRY`. So with the other states, `progress` also checks that the task has reported a failure,
+# and that the number of its try is above 1.
 AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"

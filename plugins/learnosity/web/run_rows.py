@@ -140,7 +140,8 @@ def returned_values(
     # object storage. Then the database has only their addresses. These are texts, so texts are read here, too.
     if fetch is not BaseXCom.deserialize_value:
         # At most `MAX_TEXTS` are read, and one mapped task may have more instances than that. So the first instance of
-        # each task comes first, then the second instance of each, and so on. Otherwise, other tasks might get no place.
+        # each task comes first, then the second instance of each, and so on. Otherwise, it might happen that only the
+        # instances of one task are read.
         others = query.where(other, text.startswith('"'), short).order_by(table.map_index, table.task_id)
         texts = session.execute(others.limit(MAX_TEXTS + 1)).all()
     kept = [*rows[:MAX_ROWS], *texts[:MAX_TEXTS]]

@@ -240,8 +240,9 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        # There is no table, or the table is one object and not a list of rows. The rows may be in lists inside of this
-        # object, but the code on the page cannot name these lists.
+        # There is no table, or the table is one object (`lone`) and not a list of rows. The rows may be in lists inside
+        # of this object, but the code on the page cannot name these lists. The table `group` is an exception: it is the
+        # row of the whole dataset, and the code then reads the list `users` of each file.
         return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":

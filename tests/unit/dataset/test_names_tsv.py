@@ -124,6 +124,14 @@ def test_a_search_needs_some_characters(words: str) -> None:
     assert found(index("aaa"), words) == []
 
 
+@pytest.mark.parametrize("words", ["a b", "b a", "c a b", "1 a", "é b"])
+def test_words_of_one_character_are_found_in_any_order(words: str) -> None:
+    names = ["b a", "a b", "a c b", "x a 1", "a1", "ab", "b é", "b e\u0301 x"]
+    expected = [name for name in names if set(words.split()) <= set(normalize("NFC", name).split())]
+    assert sorted(found(index(*names), words)) == sorted(expected)
+    assert expected
+
+
 def test_a_name_that_is_too_long_or_blank_is_left_out() -> None:
     assert index("a" * (LONGEST_NAME + 1), " ", "") == b""
 

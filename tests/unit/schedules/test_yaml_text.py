@@ -112,6 +112,20 @@ def test_what_is_made_to_be_large_ends_early(text: str, message: str) -> None:
         read_yaml(text)
 
 
+@pytest.mark.parametrize("form", ["[{}]", "{{a: {}}}", "[{{a: [{}]}}]"])
+def test_aliases_count_with_their_levels(form: str) -> None:
+    per = form.count("[") + form.count("{") // 2
+
+    def text(times: int) -> str:
+        lines = [f"k0: &a0 {form.format('x')}"]
+        return "\n".join([*lines, *(f"k{n}: &a{n} {form.format(f'*a{n - 1}')}" for n in range(1, times))])
+
+    most = (MAX_DEPTH - 1) // per
+    read_yaml(text(most))
+    with pytest.raises(YamlTextError, match=f"more than {MAX_DEPTH} levels deep, aliases written out"):
+        read_yaml(text(most + 1))
+
+
 LONG = "x" * 100_000
 TIMES = MAX_CHARACTERS // len(LONG)
 
