@@ -158,6 +158,7 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
     from sqlalchemy import insert, select
     from sqlalchemy.exc import IntegrityError
 
+    session.flush()  # a note that a person has just written may not be in the database yet
     if run.dag_run_note is None:
         # Two tasks may insert the first note of a run at the same time. The second insert waits until the first one is
         # committed, and then fails. `begin_nested` makes a savepoint, so that the failure undoes only the insert.
@@ -173,6 +174,7 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
     # change is committed. Then it reads the changed note, and keeps the part that is written here.
     query = select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update()
     note = session.scalar(query.execution_options(populate_existing=True))
+    session.expire(run, ["dag_run_note"])  # Airflow may read or change the note of this run later in this session
     if note is None or note.user_id != AUTHOR:
         return
     parts = (note.content or "").split(BETWEEN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,11 +12,13 @@ from typing import Any, cast
 import airflow.models
 import msgspec
 import pytest
+from airflow.api_fastapi.core_api.services.public.dag_run import patch_dag_run_note
 from airflow.listeners.types import AssetEvent
 from airflow.models.base import Base
 from airflow.models.dagrun import DagRun, DagRunNote
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
+from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -69,7 +71,7 @@ class Runs:
         self.engine = create_engine("sqlite://", poolclass=StaticPool)
         airflow.models.import_all_models()
         Base.metadata.create_all(self.engine)
-        self.session = sessionmaker(self.engine)
+        self.session = sessionmaker(self.engine, autoflush=False, expire_on_commit=False)  # as Airflow's own
         with self.session.begin() as session:
             session.add(DagRun(dag_id="dag", run_id="run", run_type=DagRunType.MANUAL))
 
@@ -354,3 +356,57 @@ class TestFailedRuns:
             on_dag_run_failed(session.query(DagRun).one(), msg)
         is_told = msg == "timed_out" and operator == "LearnosityJobSensor"
         assert database.note == (f"failed: {TIMED_OUT}" if is_told else None)
+
+
+BOARD = SimpleNamespace(get_id=lambda: "7")
+REASON = "failed in wait_for_job: Learnosity halted it. Clear it."
+
+
+def write_note(note: str) -> Callable[[DagRun, Session], None]:
+    return lambda run, _: patch_dag_run_note(dag_run=run, note=note, user=cast(Any, BOARD))
+
+
+def mark_failed(run: DagRun, session: Session) -> None:
+    run.set_state(DagRunState.FAILED)
+    on_dag_run_failed(run, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "steps", "after"),
+    [
+        (None, [write_note("for the board"), mark_failed], "for the board"),
+        ((TEXT, "learnosity-plugin"), [write_note("for the board"), mark_failed], "for the board"),
+        (("old", "7"), [write_note("for the board"), mark_failed], "for the board"),
+        ((TEXT, "learnosity-plugin"), [write_note(""), mark_failed], REASON),
+        (None, [mark_failed, write_note("for the board")], "for the board"),
+        ((TEXT, "learnosity-plugin"), [mark_failed, write_note("for the board")], "for the board"),
+        (None, [mark_failed, write_note("")], None),
+        (None, [mark_failed], REASON),
+    ],
+)
+def test_a_person_may_write_a_note_and_the_state_in_one_request(
+    database: Runs,
+    before: tuple[str, str] | None,
+    steps: list[Callable[[DagRun, Session], None]],
+    after: str | None,
+) -> None:
+    TestFailedRuns.fail(database, TestFailedRuns.TOLD)
+    with database.session.begin() as session:
+        session.query(DagRunNote).delete()
+    if before:
+        database.write(*before)
+    with database.session.begin() as session:
+        run = session.query(DagRun).one()
+        for step in steps:
+            step(run, session)
+    assert database.note == after
+
+
+def test_the_note_is_undone_with_what_its_caller_undoes(database: Runs) -> None:
+    TestFailedRuns.fail(database, TestFailedRuns.TOLD)
+    with database.session.begin() as session:
+        session.query(DagRunNote).delete()
+    with database.session() as session:
+        mark_failed(session.query(DagRun).one(), session)
+        session.rollback()
+    assert database.note is None

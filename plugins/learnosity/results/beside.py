@@ -25,7 +25,6 @@ from learnosity.results.known_keys import (
     GROUP_LISTS,
     INPUT_KEYS,
     LINK_BOXES,
-    LINK_WORDS,
     LISTING_KEYS,
     NAME_KEYS,
     OBJECT_KEYS,
@@ -50,7 +49,7 @@ _NOT_READ = ECHO_KEYS | _OF_THE_INPUT
 # checked.
 _NUMBERS = words("count rows records lines")
 # In an object under one of these keys, as in `"description": {"text": …}`, a text may have several lines.
-_TEXTS = ABOUT_A_FILE | LINK_WORDS
+_TEXTS = words("title label description license terms")
 # Keys of files, folders, groups or rows. An object with the address of a file may also have a list or an object under
 # such a key. If this list or object is not empty, it may be more of the dataset, so the reply is refused. Exception: an
 # entry of a list of files may have numbers there, as in `"rows": [1, 200]`.
@@ -168,7 +167,8 @@ class _Reader:
             if content.has_measure(value):
                 found.problems.append(_MORE)
             for each, child in value.items():
-                self.read(each, child, is_known=word in _TEXTS or plain_key(each) in ABOUT_A_FILE)
+                is_text = word in _TEXTS and isinstance(child, str) and not looks_like_a_file(child)
+                self.read(each, child, is_known=is_text or plain_key(each) in ABOUT_A_FILE)
         else:
             for child in value:
                 is_known = self._listed or word in LINK_BOXES | _OF_THE_FILE

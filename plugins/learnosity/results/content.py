@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -127,13 +127,23 @@ def may_be_content(value: Any) -> bool:
 
 
 def holds_rows(text: str) -> bool:
-    """Whether it is proven that a text is rows: a table with a documented field, or JSON with a measure.
+    """Whether it is proven that a text is rows: JSON or NDJSON with a measure, or a table with a documented field.
 
-    A description of several lines is none, and no message.
+    A description of several lines is none, and no message: no line below the first one has as many cells.
     """
-    if "{" in text and any(map(has_measure, _rows_in_text(text))):
+    lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
+    if any(has_measure(row) for each in {text, *lines} if "{" in each for row in _rows_in_text(each)):
         return True
-    return len(text.splitlines()) > 1 and _is_table("\n".join(text.split("\r")))
+    return len(lines) > 1 and _is_table(lines[0]) and any(_has_rows_below(lines, mark) for mark in ",;\t")
+
+
+def _has_rows_below(lines: Sequence[str], mark: str) -> bool:
+    """Whether lines are a table with a documented field, of which a row has as many cells as the heading."""
+    try:
+        heading, *rows = csv.reader(lines, delimiter=mark)
+    except csv.Error:
+        return True
+    return any(cell.strip() in ROW_FIELDS for cell in heading) and any(len(row) == len(heading) for row in rows)
 
 
 def row_counts(value: Any) -> set[int]:

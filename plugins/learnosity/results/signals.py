@@ -127,7 +127,7 @@ class Signals(State):
         """Note the cursor of the next page. An empty value means that no page follows."""
         if not says_something(value):
             return
-        if isinstance(value, dict | list) or not can_be_sent(value) or (isinstance(value, str) and holds_rows(value)):
+        if isinstance(value, dict | list) or not can_be_sent(value):
             self.unclear.append(f"its `{key}` names a next page in a way that cannot be requested")
         else:
             self.cursors.add(str(value))
@@ -249,7 +249,7 @@ def _count(signals: Signals, key: str, value: Any) -> bool:
     if number is None and is_only_a_number(plain_key(key)):
         return False
     is_text = number is None and may_be_content(value)
-    if signals.ignores_counts and not is_text:
+    if signals.ignores_counts and not (is_text and holds_rows(value)):
         return True
     if number is not None:
         signals.note_count(key, number)

@@ -82,9 +82,9 @@ def as_flag(value: Any) -> bool | None:
 
 
 def can_be_sent(value: Any) -> bool:
-    """Whether `value` can be sent as the field `next`: a line of text or a number, but not an address or a path."""
+    """Whether `value` can be sent as the field `next`: a text or a number, but not an address or a path."""
     if isinstance(value, str):
-        return len(value.splitlines()) == 1 and not holds_address(value) and not value.startswith(("/", "?", "."))
+        return not holds_address(value) and not value.startswith(("/", "?", "."))
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from learnosity.errors import UnsafeNameError
 from learnosity.results.entry import ENTRY_WORDS
 from learnosity.results.known_keys import CONTENT_KEYS, COUNTED_KEYS, FORMAT_KEYS, LISTING_KEYS, TREE_KEYS
-from learnosity.results.reading import Failed, Files, NotReady, NotUnderstood, Reading
+from learnosity.results.reading import Failed, Files, Inline, NotReady, NotUnderstood, Reading
 from learnosity.results.signal_keys import _VOCABULARY, Kind
 from tests.unit.results.replies import ID, OTHER, ROW, A, B, at, cases, entry, names, read, urls, why
 
@@ -125,10 +125,14 @@ def test_content_is_not_passed_over_at_any_place_beside_a_file(key: str, value: 
 
 
 # Keys whose value describes the file or the reply. A text under them may be long, or have several lines.
-KNOWN = sorted({*ENTRY_WORDS, *(key for key, kind in KEYS if kind == "remark")})
+KNOWN = sorted(
+    {key for key in ENTRY_WORDS if not key.startswith("next")} | {key for key, kind in KEYS if kind == "remark"}
+)
 ROWS_AS_TEXT: dict[str, str] = {
     "a table": "item_reference,p_value\ni1,0.4\n",
     "a table with the line ends of old systems": "item_reference,p_value\ri1,0.4\r",
+    "a table below a blank line": "\nitem_reference;p_value\n\ni1;0.4\n",
+    "NDJSON": '{"item_reference":"i1","p_value":0.4}\n{"item_reference":"i2","p_value":0.5}\n',
     "JSON": '[{"item_reference":"i1","p_value":0.4}]',
     "JSON of several lines": '[\n{"item_reference":"i1","p_value":0.4}\n]',
     "JSON with NaN": '[{"item_reference":"i1","p_value":NaN}]',
@@ -153,6 +157,55 @@ def test_a_description_may_be_long_and_have_several_lines(text: str) -> None:
     for box in ({"description": text}, {"description": {"text": text, "format": "plain"}}, {"label": {"en": text}}):
         for data in (*lone(A | box), *listed(A | box)):
             assert at("a.json") in urls(read(data)), data
+
+
+# The first line of each has names of documented fields between commas, but no line below it is a row.
+ABOUT_COLUMNS = [
+    "Results include mean, median, score, and population\nfor all groups.",
+    "user_id, score\nare the columns of each file.",
+    "user_id, score, max_score\n\nOne row per user",
+]
+
+
+@pytest.mark.parametrize("text", ABOUT_COLUMNS)
+def test_a_text_about_columns_is_no_table(text: str) -> None:
+    for data in (*lone(A | {"description": text}), *listed(A | {"description": text})):
+        assert at("a.json") in urls(read(data)), data
+    assert names(read({"files": [A]}, message=text)) == ["a.json"]
+    assert isinstance(read({"rows": [ROW], "note": text}), Inline)
+
+
+@pytest.mark.parametrize(
+    "box", ["links", "format", "formats", "extension", "version", "self", "title", "description", "label"]
+)
+def test_a_second_file_that_an_object_names_is_not_passed_over(box: str) -> None:
+    for more in (
+        {box: {"csv": "report.csv"}},
+        {box: {"part2": "part2.json"}},
+        {box: {"json": "a.json", "csv": "c.csv"}},
+    ):
+        for data in (*lone(A | more), *listed(A | more)):
+            assert is_refused(read(data)), data
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["eyJ0ZXh0Ijoi" * 5 + "\nZXQifQ==", '{"user_id": 5}', '{"score": 0.5, "id": 7}', '{\n "user_id": 5\n}'],
+    ids=repr,
+)
+def test_a_cursor_may_have_several_lines_or_be_json(cursor: str) -> None:
+    for reading in (read({"files": [A], "next": cursor}), read({"files": [A]}, next=cursor)):
+        assert isinstance(reading, Files)
+        assert reading.next_cursor == cursor
+
+
+def test_a_declared_count_silences_texts_under_keys_of_other_counts() -> None:
+    declared = {"files": "data.files[]", "url": "url", "name": "name", "count": "data.n"}
+    for text in ("We found it.\nEnjoy.", "x" * 250):
+        data = {"files": [A], "n": 1}
+        for reading in (read({**data, "found": text}, declared), read(data, declared, total=text)):
+            assert names(reading) == ["a.json"]
+    assert is_refused(read({"files": [A], "n": 1, "found": ROWS_AS_TEXT["a table"]}, declared))
 
 
 def test_names_of_many_other_files_are_read_in_little_time() -> None:
