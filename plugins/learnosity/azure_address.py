@@ -23,8 +23,9 @@ BLOB_HOST = "blob.core.windows.net"
 # `account-secondary.z1.blob.storage.azure.net`, these are `account` and `storage.azure.net`. An account's name has no
 # hyphen, so `-secondary` is no part of it. A part before `blob`, here the DNS zone `z1`, is skipped.
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
-# Azure's public cloud has two domains. The key is the domain of accounts with a DNS zone of their own. The value is the
-# domain of all other accounts. The key is replaced by the value, so that two addresses of one account compare as equal.
+# Azure's public cloud has two domains: `storage.azure.net` for accounts with a DNS zone, and `core.windows.net` for all
+# others. If a connection gives only the name of an account, `account_url` uses `core.windows.net`, but a URL in
+# `sas_token` may have the other one. So the key is replaced by the value before two addresses are compared.
 _CLOUDS = {"storage.azure.net": "core.windows.net"}
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 

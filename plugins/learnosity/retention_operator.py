@@ -28,8 +28,8 @@ from learnosity.storage.uris import parse_uri
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# The dataset pages and the run notes treat each event of an asset whose URI begins with `ASSET_PREFIX` as a
-# publication. This asset is about removals, so its URI begins differently.
+# The dataset pages and the notes on runs treat each event of an asset whose URI begins with `x-learnosity://datasets/`
+# as a publication. This asset is about removals, so its URI begins differently.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
 _UNKNOWN_PLACES = (

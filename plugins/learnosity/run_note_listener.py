@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 AUTHOR = "learnosity-plugin"
 MOST_FAILURES = 3  # a note names at most this many failed tasks
 MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
-# A note has one part for each dataset that the run has published. If tasks have failed, one more part is about them.
+# A note has one part for each dataset that the run has published. If the run has failed, one more part says why.
 # `BETWEEN` stands between two parts. `DATASET` begins a part about a dataset, and `GAP` begins each gap in this part.
 BETWEEN = "\n\n"
 DATASET = "dataset "
@@ -71,10 +71,10 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     try:
         with create_session(scoped=False) as session:
             if session.get_bind().dialect.name == "postgresql":
-                # While this function runs, the API server, in another session, has a lock on the row of the task. The
-                # scheduler may have a lock on the row of the run, and wait for the row of the task. If this function
-                # then waits for the row of the run, all three wait forever. PostgreSQL does not notice this, because
-                # the API server waits for no lock. So this function waits at most LOCK_SECONDS for a lock.
+                # The API server waits until this function returns. Meanwhile it has a lock on the row of the task, in
+                # another session. The scheduler may have locked the row of the run, and wait for the row of the task.
+                # If this function waited for the row of the run, none of them could go on, and PostgreSQL would not
+                # notice: the API server waits for a function, and not for a lock.
                 session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             run = session.scalar(select(DagRun).where(*of_run))
             if run is not None:

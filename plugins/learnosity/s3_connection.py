@@ -128,7 +128,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # then `s3_store` imports the provider, and fails at once; with static keys, it would fail later
+        return None  # then `s3_store` imports the missing provider, so the task fails now, and not in the middle of it
     return static_s3(
         where.bucket,
         login=connection.login,

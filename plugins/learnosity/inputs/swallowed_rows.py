@@ -69,8 +69,8 @@ class SwallowedRows:
         self._count += len(doubtful)
         self._doubtful = [*self._doubtful, *doubtful][:KEPT]
         if len(self._sure) >= MAX_PROBLEMS:
-            # `file_ends` adds each row of `_sure` to the problems. There are at least `MAX_PROBLEMS` of them, so
-            # this call raises an error.
+            # So many rows are enough, and the rest of the file need not be read. `file_ends` adds each row of `_sure`
+            # to the problems. `Problems.add` raises an error when there are `MAX_PROBLEMS`, so this call raises it.
             self.file_ends(name, is_quoting=False)
         left = [place for place in range(len(rows)) if place not in sure]
         return [numbers[place] for place in left], [rows[place] for place in left]

@@ -214,9 +214,9 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # An entry may have the name of an object in a store, as in `{"key": "exports/<dataset id>/a/b.json"}`. The text up
-    # to the dataset id is cut off. The rest is used as the path only if the entry has no path. If the entry has a name,
-    # the rest must end with `/` and this name. Otherwise, the value may be an id and no path.
+    # Some entries have the key of an object in a store, as in `{"key": "exports/<dataset id>/a/b.json"}`. What follows
+    # the dataset id, here `a/b.json`, is the path of the file, if the entry has no other path. If the entry also has a
+    # file name, such as `b.json`, the key must end with `/b.json`. If it does not, it may be an id and no path.
     key = behind_id(_text(words, OBJECT_KEYS), dataset_id)
     if not path and (not name or key.endswith(f"/{name}")):
         path = key

@@ -78,8 +78,9 @@ ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk "
     "ratelimit ratelimits quota quotas"
 )
-# `INPUT_KEYS`: keys of lists of input files. Files below them are not result files. `ABOUT_KEYS`: keys of objects that
-# say something about the reply, or repeat the request. `LINK_BOXES`: keys of objects or lists of links.
+# `INPUT_KEYS`: keys of lists of input files. Files below them are not result files. `ABOUT_KEYS`: `ECHO_KEYS`, and keys
+# of objects about the reply, such as `paging`: these are read for counts and pages. `LINK_BOXES`: keys of objects or
+# lists of links.
 INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads uploadurl uploadurls uploadedfiles")
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")

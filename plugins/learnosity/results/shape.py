@@ -44,8 +44,8 @@ from learnosity.results.signal_keys import STATISTICS, kind_of
 from learnosity.results.values import formats_in, is_number_of
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
-# Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
-# address could be a file, and that file would be missed.
+# Objects and lists under these keys repeat the request, or are about input files, so no result files are looked for in
+# them. If there is an address in them, `reading` refuses the reply: it could be a file that would be missed.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
 
 

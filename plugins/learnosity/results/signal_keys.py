@@ -132,9 +132,9 @@ STATISTICS = words("stats statistics")
 # In an object about pages (see `OF_PAGES`), a value under one of these keys need not be understood: it says nothing
 # about pages.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
-# `_INSIDE`: what these keys mean in an object about pages, as in `{"page": {"number": 1, "of": 3}}`. Elsewhere, they
-# have no meaning for `kind_of`. `_INSIDE_A_COUNT`: the same for an object under a key of the kind `count`, as in
-# `{"total": {"value": 3}}`.
+# `_INSIDE`: what these keys mean in an object about pages, as in `{"page": {"number": 1, "of": 3}}`. In other places
+# they say nothing about the reply, so `kind_of` does not know them, and `kind_inside` looks them up here.
+# `_INSIDE_A_COUNT`: the same for an object under a key of the kind `count`, as in `{"total": {"value": 3}}`.
 _INSIDE: dict[str, Kind] = {"number": "page", "current": "page", "index": "page", "of": "pages", "size": "limit"}
 _INSIDE_A_COUNT: dict[str, Kind] = dict.fromkeys(LISTING_KEYS | {"value", "number"}, "count")
 _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
