@@ -123,7 +123,8 @@ def may_be_content(value: Any) -> bool:
     """
     if not isinstance(value, str):
         return False
-    return len(value) > MAX_PLAIN_TEXT or len(value.splitlines()) > 1 or value.endswith("\n") or holds_rows(value)
+    has_lines = "\n" in value or "\r" in value.rstrip("\r")
+    return len(value) > MAX_PLAIN_TEXT or has_lines or holds_rows(value)
 
 
 def holds_rows(text: str) -> bool:
@@ -140,10 +141,13 @@ def holds_rows(text: str) -> bool:
 def _has_rows_below(lines: Sequence[str], mark: str) -> bool:
     """Whether lines are a table with a documented field, of which a row has as many cells as the heading."""
     try:
-        heading, *rows = csv.reader(lines, delimiter=mark)
+        rows = csv.reader(lines, delimiter=mark)
+        heading = next(rows)
+        if len(heading) < 2 or ROW_FIELDS.isdisjoint(map(str.strip, heading)):
+            return False  # below a heading of one cell, every line of a description would be a row
+        return any(len(row) == len(heading) for row in rows)
     except csv.Error:
         return True
-    return any(cell.strip() in ROW_FIELDS for cell in heading) and any(len(row) == len(heading) for row in rows)
 
 
 def row_counts(value: Any) -> set[int]:

@@ -164,7 +164,15 @@ ABOUT_COLUMNS = [
     "Results include mean, median, score, and population\nfor all groups.",
     "user_id, score\nare the columns of each file.",
     "user_id, score, max_score\n\nOne row per user",
+    "group_name\nuser_id\nscore",
+    "population\nAll users of the district, with those who are absent",
 ]
+
+
+@pytest.mark.parametrize("text", ["Reading\u2028Test", "Reading\x0bTest", "Reading\r"], ids=repr)
+def test_a_line_break_of_a_word_processor_is_no_second_line(text: str) -> None:
+    for data in (*lone(A | {"caption": text}), *listed(A | {"caption": text})):
+        assert at("a.json") in urls(read(data)), data
 
 
 @pytest.mark.parametrize("text", ABOUT_COLUMNS)
