@@ -7,6 +7,7 @@ Only the top-level modules, `web/` and `schedules/dags.py` may import Airflow. T
 `results/` finds the result files in the replies of the API.
 `landing/` copies the result files to object storage and publishes them.
 `dataset/` describes a landed dataset: its paths, its manifest and its rows.
+`retention/` decides which datasets are removed, and removes them.
 `storage/` is one interface to every object store.
 `schedules/` reads the schedule files and makes DAGs of them.
 `web/` shows the dataset pages in Airflow's UI.

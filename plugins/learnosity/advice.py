@@ -23,8 +23,9 @@ _GO_ON = (
     "Clear the first task that was skipped, with its downstream tasks: it goes on where it ended. If the time is too "
     "short, raise dagrun_timeout of the DAG first."
 )
-# If a run takes longer than `dagrun_timeout`, Airflow skips its tasks that have not ended. Then no task has failed, and
-# there is no error to give advice on. One of the two texts below is shown instead.
+# If a run takes longer than `dagrun_timeout`, Airflow skips its tasks that have not ended. Then often no task has
+# failed, and there is no error to give advice on. The note on the run, which knows the cause, shows `TIMED_OUT`. The
+# page of the run does not know the cause, and shows `NO_TASK_FAILED`.
 TIMED_OUT = f"The run took longer than its dagrun_timeout, so what had not ended was skipped. {_GO_ON}"
 NO_TASK_FAILED = (
     "No task of this run has failed: the run took longer than its dagrun_timeout, or a user has marked it as failed. "
@@ -47,7 +48,8 @@ _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (RequestError, NEW_RUN),
     (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
 )
-# An error message that contains one of these texts already says what to do, so no advice is added to it.
+# If the message of an error of this package contains one of these texts, in upper or lower case, it already says what
+# to do. So no advice is added to it.
 _SAID = ("clear ", "trigger a new run", "correct the schedule file")
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 

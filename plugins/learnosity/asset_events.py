@@ -109,8 +109,9 @@ async def for_each_announced(
 async def destination_of(event: DatasetEvent, elsewhere: str | None = None) -> str:
     """The destination where the announced dataset landed, with the Airflow connection in it.
 
-    :param elsewhere: destination to use for an event that was created by hand; None = the Airflow Variable.
-    :raises PermanentError: the event was created by hand, and no destination is given.
+    :param elsewhere: destination to use if no XCom of a task tells it: the event was created by hand, or the run or its
+        XCom was deleted; None = the Airflow Variable.
+    :raises PermanentError: no XCom tells it, and no destination is given.
     :raises TransientError: Airflow did not answer.
     """
     return await asyncio.to_thread(_published_to, event) or await resolve_destination(elsewhere)
@@ -119,7 +120,7 @@ async def destination_of(event: DatasetEvent, elsewhere: str | None = None) -> s
 async def open_announced(event: DatasetEvent, elsewhere: str | None = None) -> PublishedDataset:
     """Open the dataset that an event announces.
 
-    :param elsewhere: destination to use for an event that was created by hand; None = the Airflow Variable.
+    :param elsewhere: see `destination_of`.
     :raises AnnouncementError: the event does not name a dataset.
     :raises IncompleteDatasetError: the dataset does not exist any more.
     :raises LearnosityError: the destination's Airflow connection cannot be used, or the store refuses.

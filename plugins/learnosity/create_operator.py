@@ -239,8 +239,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
         result = {**asdict(created), "input": msgspec.to_builtins(created.input)}
         del result["reattached"]
-        # If release 1.0 started the job, and the package was upgraded before this attempt, the saved state does not say
-        # which item bank was sent. Then the item bank is taken from the request of this run.
+        # If release 1.0.0 started the job, and the package was upgraded before this attempt, the saved state does not
+        # say which item bank was sent. Then the item bank is taken from the request of this run.
         sent = item_bank(result) or {"organisation_id": request.organisation_id}
         self.created = {**result, **decided, **sent}
         return self.created
@@ -276,9 +276,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.written_values import digest, mapped_values, stable_text
 
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
-        # Two kinds of values are part of the identity, besides the arguments: params of the DAG whose name occurs in
-        # the arguments, because a template may use them; and the fields below, if the run config gives them. Other
-        # values are not: if only `poll_interval` has changed, the request is the same.
+        # Besides the arguments, three kinds of values are part of the identity: params of the DAG whose name occurs in
+        # the arguments, because a template may use them; the fields below, if the run config gives them; and values of
+        # a mapped task group. Other values are not: if only `poll_interval` has changed, the request is the same.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: given[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in given

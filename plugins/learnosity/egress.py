@@ -95,7 +95,7 @@ class Egress:
             _read(store, f"The environment variable {SYSTEM_STORE}")
         if isinstance(self.verify, str):
             return _read(self.verify, "Extra `verify` of the connection")
-        # Often all variables in `BUNDLES` name one file. It is loaded only once, because that takes 40 ms each time.
+        # A dict has each path only once. So if all variables in `BUNDLES` name the same file, it is read once (40 ms).
         named = {path: name for name in reversed(BUNDLES) if self.trust_env and (path := os.environ.get(name))}
         # The file of `SSL_CERT_FILE` is left out, because the TLS libraries load this file themselves.
         if store and Path(store).is_file():

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
-# Environment variables that give boto3 and Google's client the address of a server outside AWS or Google Cloud. Such a
-# server has no cloud console. So if one of them is set, `StorageConsoleLink` gives no link.
+# Environment variables that give boto3 (S3) and Google's client (GCS) the address of another server than that of AWS or
+# Google Cloud. Such a server has no cloud console. So if one of the S3 variables is set, `StorageConsoleLink` gives no
+# link for a bucket of S3, and if one of the GCS variables is set, none for a bucket of GCS.
 _S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _GCS_VARIABLES = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 # Environment variables that name the AWS region. They are used if the connection names no region.

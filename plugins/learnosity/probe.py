@@ -27,7 +27,7 @@ async def lines(client: LearnosityClient, dataset_type: str | None, dataset_id: 
 
     :param dataset_type: type of the dataset; None = each known type is tried.
     :param dataset_id: a finished dataset; None = results are not tried.
-    :raises LearnosityError: the id is none; or one of the first calls failed, as the last line says.
+    :raises LearnosityError: `dataset_id` is no UUID; or one of the first calls failed, as the last line says.
     """
     async for line in probe(
         client, [dataset_type] if dataset_type else list(KNOWN_TYPES), check_dataset_id(dataset_id)

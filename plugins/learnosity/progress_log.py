@@ -7,7 +7,8 @@ import time
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0  # shortest time between two progress lines, in seconds
+# Shortest time between two progress lines, in seconds. The last line, which `finish` logs, does not wait for it.
+EVERY_SECONDS = 5.0
 # The remaining time is estimated from the files per second, once both `KNOWN_SECONDS` have passed and `KNOWN_FILES`
 # files are done. In the first seconds, connections are still being opened, and the rate is too low for an estimate.
 KNOWN_SECONDS = 10.0

@@ -35,8 +35,8 @@ _NAME = (
 )
 # A text in quotes, such as `"…"`. If the value is of bytes, Python writes a `b` before the quotes: `b"…"`.
 _QUOTED = r"b?(?:\"[^\"]*\"|'[^']*')"
-# What may follow the name of a secret: a text in quotes, a list `[…]`, an object `{…}`, or a word. Before the word, the
-# scheme `Bearer` or `Basic` may stand, as in `token: Bearer …`.
+# What may follow the name of a secret: a text in quotes, a list `[…]` or an object `{…}` with no other one inside, or a
+# word. Before the word, the scheme `Bearer` or `Basic` may stand, as in `token: Bearer …`.
 _VALUE = rf"{_QUOTED}|\[[^\[\]]*\]|\{{[^{{}}]*\}}|(?:(?:bearer|basic)\s+)?[^\s,;&<>\"'}}]+"
 _NAMED = re.compile(rf"(?P<name>[\"']?\b{_NAME}\b[\"'\]]{{0,2}}\s*(?:=>|:=|[:=])\s*)(?:{_VALUE})", re.IGNORECASE)
 # After `Authorization:`, the scheme may be any word, such as `AWS`, `SharedKey` or `Negotiate`. The scheme and the next
@@ -56,7 +56,8 @@ _ELEMENT = re.compile(
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
 # Texts without a name that look like a secret: a signature of Learnosity with a prefix such as `$02$`, a hex digest (32
-# digits or more), or a key (40 characters or more, among them upper case letters, lower case letters and digits).
+# digits or more), or a key (40 characters or more, among them upper case letters, lower case letters and digits). A `/`
+# ends such a key, because a path would look like a key otherwise. So a key with a `/` may stay in the text.
 _LOOKS_SECRET = re.compile(
     r"(?P<scheme>\$0\d\$)[0-9A-Fa-f]{16,}|\b[0-9A-Fa-f]{32,}\b|(?<![\w+/=-])(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])(?=[\w+=-]*\d)[\w+=-]{40,}"
 )

@@ -16,8 +16,9 @@ from learnosity.storage.uris import parse_uri
 from learnosity.task_state import StateStore, patiently
 
 KEY = "learnosity_retention"
-# Maximum number of removals in the list `begun`. A removal is taken out of the list when it has ended, so only
-# removals of failed or killed tries stay there. If there are more than this, the oldest are dropped from the list.
+# Maximum number of removals in the list `begun`. A removal is taken out of the list when its dataset is gone. So the
+# list keeps removals that failed, that were killed, or that were given up, because the dataset has to stay after all.
+# If there are more than this, the oldest are dropped from the list.
 MOST_BEGUN = 150
 
 
@@ -36,7 +37,7 @@ class Notes:
         """Read what earlier tries have noted."""
         found = await patiently(self._store.get, KEY) or {}
         self.removed = msgspec.convert(found.get("removed", []), list[Entry])
-        # Releases up to 1.0.0 stored a single removal as `begun`, and no list. Such a value can still be read.
+        # Early versions of this module stored a single removal as `begun`, and no list. Such a value can still be read.
         begun = msgspec.convert(found.get("begun"), Entry | list[Entry] | None)
         self.begun = [begun] if isinstance(begun, Entry) else begun or []
 
@@ -77,7 +78,7 @@ class Notes:
 
 
 def is_at(entry: Entry, uri: str, connection: str | None) -> bool:
-    """Whether an entry may be about a dataset at a place. Releases up to 1.0.0 did not note the connection."""
+    """Whether an entry may be about a dataset at a place. Early versions did not note the connection."""
     return entry.destination_uri == uri and (connection is None or entry.connection in (None, connection))
 
 

@@ -208,7 +208,7 @@ async def _places(
             places[each] = next((known for known in places.values() if _is_same(known, place)), place)
         except LearnosityError as error:
             if each is None and isinstance(error, RequestError) and len(resolved) > 1 and not must_have_default:
-                # That no default is set is no error: the dataset ids are looked for at the destinations of the rules.
+                # It is no error here that no default is set: the ids are looked for at the destinations of the rules.
                 continue
             refused.append(error)
             report.failed.append(error)
@@ -266,8 +266,8 @@ def _applicable(
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
     # Only the default destination (key None) can have an error instead of a URI here. `RequestError`: no default is
-    # set, so its rules are applied nowhere, and conflict with no other rule. Any other error: a default may be set, and
-    # may be the destination of another rule, too. So it is in `unknown`: rules that may conflict are held back below.
+    # set, so rules without a `destination_uri` are applied nowhere, and conflict with no rule. Any other error: a
+    # default may be set, and may be the place of another rule. So rules that may conflict are held back below.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."
@@ -291,8 +291,8 @@ def _check_failed(report: Report, ti: Any) -> None:
 
 
 def _opened(uri: str) -> Store:
-    # Only a check: it raises an error if a local folder does not exist. Perhaps its volume is not mounted at this time,
-    # so a missing folder must not count as a destination without datasets.
+    # If a local folder does not exist, `open_input_store` raises an error; `open_store` would make the folder. Perhaps
+    # its volume is not mounted at this time, so it must not count as a destination without datasets.
     open_input_store(uri)
     return open_store(uri)
 

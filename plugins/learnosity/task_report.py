@@ -39,7 +39,8 @@ EVERY_SECONDS = 5.0  # seconds between two reports of progress
 # Errors whose messages the page shows. This package or Airflow wrote these messages, so they quote no data. The message
 # of any other error may quote data, such as a line of an input file, and is not shown.
 _QUOTED = (LearnosityError, AirflowNotFoundException, AirflowSensorTimeout, AirflowTaskTimeout, XComNotFound)
-# Exceptions by which a task tells Airflow what to do next. They are no failures.
+# Exceptions by which a task tells Airflow what to do next. They are no failures, so they are not reported. (With
+# `TaskDeferred`, a task tells Airflow to wait. It is no `Exception`, so `report_failures` does not catch it.)
 _NO_FAILURES = (AirflowSkipException, AirflowRescheduleException, DagRunTriggerException, DownstreamTasksSkipped)
 
 

@@ -38,7 +38,8 @@ class CronsTimetable(CronDataIntervalTimetable):
     def __init__(self, *crons: str, timezone: str) -> None:
         self._each = [CronDataIntervalTimetable(cron, timezone) for cron in crons]
         self._zone, self._timezone = timezone, self._each[0]._timezone
-        self._expression = ", ".join(crons)  # Airflow shows this text as the schedule, and compares timetables by it
+        # Airflow shows this text as the schedule. The base class compares timetables by it and by the time zone.
+        self._expression = ", ".join(crons)
         described = ", ".join(each.description for each in self._each if each.description)
         self.description = described if len(described) <= MAX_DESCRIPTION else f"{described[: MAX_DESCRIPTION - 1]}…"
 
@@ -70,8 +71,9 @@ class CronsTimetable(CronDataIntervalTimetable):
         if not restriction.catchup:
             newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
             # Without catchup, missed intervals get no run. The interval that begins at `last` was missed if it ends
-            # before `newest` ends. Then the run begins where `newest` begins. Else the run begins at `last`: near a
-            # clock change, `newest` may begin after `last`, and no run would cover the time between them.
+            # before `newest` ends. Then the run begins where `newest` begins, and so does the first run of a DAG. Else
+            # the run begins at `last`: near a clock change, `newest` may begin after `last`, and no run would cover the
+            # time between them.
             if last is None or self._get_next(last) < newest.end:
                 begins.append(newest.start)
         begin = max(begins, default=None)

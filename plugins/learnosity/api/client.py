@@ -261,8 +261,8 @@ def transport_error(error: Exception, what: str, proxy: str | None = None) -> Le
 
     :param what: the name of the call, for the message.
     :param proxy: URL of the proxy that is used; None = none.
-    :returns: `ConnectionConfigError` when the certificate is not trusted, there is no such proxy, or it refuses, else
-        `TransientApiError`.
+    :returns: `ConnectionConfigError` when the certificate is not trusted, the proxy does not exist, or the proxy
+        refuses with 403 or 407; else `TransientApiError`.
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return ConnectionConfigError(

@@ -68,7 +68,10 @@ class CheckedLookup:
             return found
 
     async def address(self, host: str) -> str:
-        """One of the addresses, another one at each call. Raises the errors of `addresses`."""
+        """One of the addresses, another one at each call. All are IPv6, or all are IPv4, like the first one.
+
+        Raises the errors of `addresses`.
+        """
         found = await self.addresses(host)
         alike = [address for address in found if (":" in address) == (":" in found[0])]
         self._turn += 1

@@ -1,4 +1,7 @@
-"""Makes keys from the consumer secret. Signed URLs are encrypted with them while they have to be stored."""
+"""Makes keys from the consumer secret. What must not be read is encrypted with them while it has to be stored.
+
+These are signed URLs, and contents of replies.
+"""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ def plain_json(name: str, value: object) -> Any:
     :raises RequestError: it has something that cannot become JSON.
     """
     if not isinstance(value, Mapping | list | tuple):
-        # The value is neither an object nor a list. `DatasetRequest.check` refuses it later, with all other problems.
+        # The value is neither an object nor a list. `DatasetRequest.check` refuses it later, so that one message names
+        # it together with all other problems.
         return value
     try:
         return json.loads(json.dumps(value, default=_as_json, allow_nan=False))

@@ -46,8 +46,9 @@ _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 # 6to4 tunnels: bits 16 to 47 of an address of this network are an IPv4 address. Only this IPv4 address is checked.
 _6TO4 = ipaddress.IPv6Network("2002::/16")
 # Local NAT64 (RFC 8215): an address of this network contains an IPv4 address. Which bytes these are depends on how long
-# the operator's prefix is: 48, 56, 64 or 96 bits. The length is not known here, so an IPv4 address is read for each of
-# the four lengths, and each that a server can have is checked. `_LOCAL_NAT64_BYTES` has the positions of its bytes.
+# the operator's prefix is: 48, 56, 64 or 96 bits. The length is not known here. So four IPv4 addresses are read, one
+# for each length: `_LOCAL_NAT64_BYTES` has the positions of their bytes. All are checked, except those whose first byte
+# is 0. The whole IPv6 address is checked, too.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # ISATAP tunnels (RFC 5214): if bits 64 to 95 of an IPv6 address have one of these two values, the last 32 bits are an

@@ -35,7 +35,7 @@ class Job(msgspec.Struct, frozen=True):
     dt_created: str | None = None
     dt_completed: str | None = None
     details: str = ""
-    """All other properties as JSON text. They are not documented, so they are only searched for ids."""
+    """All properties of the record except the reference and the status, as JSON text. It is only searched for ids."""
 
     def is_named(self, reference: str) -> bool:
         """Whether this is the reference of the job. People paste references, so upper and lower case are the same."""
@@ -66,7 +66,7 @@ class Job(msgspec.Struct, frozen=True):
         return max(taken.total_seconds(), 0.0)
 
     def mentions(self, dataset_id: str) -> bool:
-        """Whether the record of the job contains the id of this dataset anywhere."""
+        """Whether the record of the job contains the id of this dataset anywhere, except in the job's reference."""
         return dataset_id.lower() in self.details.lower()
 
 

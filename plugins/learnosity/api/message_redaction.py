@@ -65,7 +65,8 @@ _WORDS = _set(
     """
 )
 # Names in Learnosity's documentation, such as fields, endpoints and dataset types (docs/learnosity-api.md). They are
-# shown, even inside quotation marks.
+# shown, even inside quotation marks. But if a name is also a value of the request, such as a group level with the key
+# `score`, it is hidden in the error about this request.
 _NAMES = _set(
     """
     filters options groups fields key label action activity activity_id asc attempted_max_score count_attempted
@@ -80,6 +81,8 @@ _NAMES = _set(
     jobs/reports/datasets utf-8 rfc iso
     """
 )
+# Fields of a request whose values are names of the API, such as `population` in `fields`. These values may be shown.
+# The values of all other fields of the request are hidden in the error about this request.
 _NAMED_BY_THE_API = _set(
     """
     dataset_type fields user_fields default_sort_field default_sort_order default_users_sort_field
@@ -88,8 +91,8 @@ _NAMED_BY_THE_API = _set(
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
 # Words in capital letters that are shown if they are written exactly so. Any other ordinary word with a capital letter
-# may be a person's name, such as `Page`. So it is shown only at the beginning of a sentence, and only if `_WORDS` has
-# the word in small letters.
+# may be a person's name, such as `Page`. So it is shown only if `_WORDS` has it in small letters, and only where a
+# sentence may begin: at the beginning of the text, or after one of `.`, `:`, `;`, `!`, `?` and `(`.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
@@ -98,9 +101,9 @@ _ACRONYMS = _set(
 # A word with an apostrophe, such as `isn't`, is split into two parts, `isn` and `t`. The word is shown only if both
 # parts may be shown. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
-# A number in an error message may be an id, so most numbers are hidden. A number with at most 9 digits is shown after
-# one of these words (`line 7`) or before one of `_UNITS` (`7 bytes`), because it is a count there. If `and` with a
-# second number follows a shown number, the second one is shown, too: `between 1 and 10`.
+# A number in an error message may be an id, so most numbers are hidden. A number with at most 9 digits is shown if it
+# seems to be a count: if the last word before it is one of these (`line 7`, and `line 7, 12`), if the next word is in
+# `_UNITS` (`7 bytes`), or if `and` stands between a shown number and it (`between 1 and 10`).
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum

@@ -24,9 +24,9 @@ MAX_POLL_SECONDS = 60.0
 # Before the time at which a job is expected to end, it is polled less often than usual. Around that time, it is polled
 # more often: every `SPACING_SECONDS`. The additional calls are never more than the calls that were saved before.
 SPACING_SECONDS = 2.5
-# Earlier waits for jobs of the same kind (same dataset type and connection) show when a job is expected to end. If a
-# kind has fewer than `FEW` earlier waits, its jobs are polled as usual. The last `REMEMBERED` waits of each kind are
-# remembered, for at most `KINDS` kinds.
+# Earlier waits for jobs of the same kind (same dataset type and connection) show when a job is expected to end. Only
+# waits whose job was completed count. If a kind has fewer than `FEW` of them, its jobs are polled as usual. The last
+# `REMEMBERED` of them are remembered for each kind, and at most `KINDS` kinds.
 FEW = 3
 REMEMBERED = 40
 KINDS = 100
@@ -40,7 +40,7 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     """Seconds until the next poll: 5 at first, 1.5 times longer each round, at most `poll_interval`; ±10 % at random.
 
     :param round_number: 0 for the first wait.
-    :param poll_interval: longest delay in seconds; values above 60 are treated as 60.
+    :param poll_interval: longest delay in seconds; values above 60 are treated as 60, values below 1 as 1.
     """
     ceiling = _longest(poll_interval)
     # The exponent is limited: after about 1,750 polls, 1.5 ** rounds would be too large for a float.
@@ -57,13 +57,14 @@ class JobTimes:
     def note(self, running: float, done: float) -> None:
         """Note a wait that has ended.
 
-        :param running: its age in seconds when the job was last seen running.
+        :param running: its age in seconds at `Wait.seen`. If the job was due, that is when the call that saw its end
+            began. If it was only asked for early, that is when the job was last seen running, or when it was last due.
         :param done: its age when the job was seen to have ended.
         """
         self._ended.append((running, done))
 
     def window(self) -> tuple[float, float] | None:
-        """Between which ages most jobs end; None = too few are known."""
+        """Between which ages the ends of most jobs were seen; None = too few are known."""
         if len(self._ended) < FEW:
             return None
         running, done = (sorted(each[side] for each in self._ended) for side in (0, 1))
@@ -132,7 +133,7 @@ class Wait:
         self.due = min(now + self.delay, self.last)
 
     def expected(self, now: float) -> float | None:
-        """When the job may begin to end, in monotonic seconds; None = it is not known, or it should have ended."""
+        """From when on the job is expected to end, in monotonic seconds; None = not known, or it should have ended."""
         window = self.times.window() if self.times is not None else None
         return None if window is None or now > self.began + window[1] + SPACING_SECONDS else self.began + window[0]
 

@@ -6,8 +6,8 @@ ends no wait. A slow call delays only the jobs that it asks for. After a refusal
 of all jobs of a call, and after a minute in which every call failed, the Airflow connection is read again: a person may
 have corrected it. The poller ends with its last wait.
 
-Up to 50 waits are asked about when their jobs are expected to end, by what earlier jobs of the same kind took: calls
-are put off from the time before, so that there are never more of them than without expectations (`waits.UsualPlan`).
+With at most 50 waits, jobs are polled when they are expected to end, by what earlier jobs of the same kind took: calls
+are saved before that time, so that there are never more of them than without expectations (`UsualPlan`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# Many waits often begin together. When a wait has begun, the poller sleeps this many seconds before it plans the next
-# call. So one plan is enough for all of these waits. If a poll becomes due during the sleep, the sleep ends.
+# Many waits often begin together. When a wait has begun, or its next poll was planned, the poller sleeps this many
+# seconds before it plans the next call. So it plans once for all of these waits. If a poll becomes due, the sleep ends.
 GATHER_SECONDS = 0.5
 # A call that is not full also asks for jobs that are not due yet. It leaves out waits younger than this many seconds:
 # if such a job has ended, its task resumes at once, and Airflow can lose a task that resumes right after its deferral.
@@ -79,7 +79,7 @@ class JobPoller:
         """Poll a job, and give a queue that gets the result of each poll. The first poll is after about 5 s.
 
         :param poll_interval: longest time between two polls, in seconds, at most 60.
-        :param deadline: Unix seconds. At this time, the job is polled for the last time.
+        :param deadline: Unix seconds. The job is polled for the last time one second later.
         :param kind: polls adapt to what earlier jobs of this kind took; "" = they do not; default.
         """
         now = time.monotonic()
@@ -165,7 +165,7 @@ class JobPoller:
     def _waiting(self, now: float) -> tuple[Iterable[tuple[float, Wait]], float | None]:
         """When each wait is due that no call asks for, the soonest first, and when to ask this again.
 
-        The second is None if that is after the next call.
+        The second is None if no job is expected to end at a certain time: then the next call is soon enough.
         """
         if not self._fills_calls or len(self._waits) > REFERENCES_PER_CALL:
             self._usual = UsualPlan()

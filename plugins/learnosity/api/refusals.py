@@ -24,8 +24,8 @@ MISCONFIGURED_SECONDS = 5 * 60.0
 REREAD_SECONDS = 60.0
 # A call for several jobs may be refused because the consumer has no rights to one of the jobs, or to all. If the call
 # asks for at least this many jobs, two of them are tried, each in a call of its own. If both are refused, all jobs of
-# the refused call count as refused. Otherwise this call is split until the refused jobs are found. A call for fewer
-# jobs is split at once, because that takes only a few calls.
+# the first call count as refused. Otherwise, and if the first call asks for fewer jobs, its jobs are asked for in
+# halves, and in halves of halves, until the refused ones are found.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"

@@ -75,8 +75,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE
 # listing is refused if the two values differ. The keys below describe the call and name no file. So their two values
 # may differ if each is a text or a number (a whole number: of at most 15 characters).
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
-# Each address in a JSON text has `//`, or an escaped `/`: `\/`, `\u002f` or `%2F`. If a reply longer than `SMALL_BODY`
-# has none of these, it lists no files. So it is not searched for keys that an object has twice, which takes seconds.
+# Each address in a JSON text has `//`, or an escaped `/`: `\/`, `\u002f` or `%2F`. A reply longer than `SMALL_BODY` is
+# searched for keys that an object has twice only if it has one of these, because the search takes seconds.
 _OF_ADDRESSES = (b"//", b"\\/", b"\\u002", b"%2")
 SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
@@ -151,7 +151,7 @@ def parse_reply(
 def _has_key_twice(body: bytes) -> bool:
     """Whether an object of a JSON text has a key twice, with different values. Equal values lose nothing.
 
-    A large reply without any address lists no files, and is not checked: that would take seconds.
+    A large reply without any address is not checked: that would take seconds.
     """
 
     def read(pairs: list[tuple[str, Any]]) -> tuple[int]:

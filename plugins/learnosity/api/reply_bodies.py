@@ -25,11 +25,11 @@ MAX_REPLY_BYTES = 16 * MIB
 # Largest body that is read if the HTTP status is an error, in bytes. The API's own errors are short. If a body is
 # longer, such as an error page of a proxy, only the HTTP status is used.
 MAX_ERROR_BYTES = MIB
-# Maximum number of objects and lists in a reply. Each takes about 70 bytes in memory, even if it has only two bytes in
-# JSON (`{}`). Without this limit, a reply of allowed size could fill the memory.
+# Maximum number of objects and lists in a reply. Each takes 60 bytes or more in memory, even if it has only two bytes
+# in JSON (`{}`). Without this limit, a reply of allowed size could fill the memory.
 MAX_CONTAINERS = 4_000_000
-# Maximum number of values in a reply. Each takes up to 60 bytes in memory, even if it has only four bytes in JSON
-# (`"a",`). A few hundred kilobytes of gzip can become JSON with fifty million values.
+# Maximum number of values in a reply. A text of one letter takes about 60 bytes in memory, and only four bytes in JSON
+# (`"a",`). A few hundred kilobytes of gzip can become JSON with fifty million such values.
 MAX_VALUES = 16_000_000
 
 # `Accept-Encoding` of every call: the only encodings that `_Inflate` can decompress in bounded memory.

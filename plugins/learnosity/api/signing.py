@@ -32,7 +32,7 @@ def sign_data_request(
     security = {"consumer_key": credentials.consumer_key, "domain": credentials.domain}
     if timestamp is not None:
         security["timestamp"] = timestamp
-    # A copy, because the SDK adds telemetry to the object that it gets.
+    # A deep copy: if the request has a `meta`, the SDK writes its telemetry into that object of the caller.
     form = Init("data", security, credentials.consumer_secret, copy.deepcopy(dict(request)), action).generate()
     if not isinstance(form, dict):
         raise TypeError("the SDK did not return form fields")
@@ -69,7 +69,7 @@ def sign_report(
         "timestamp": now.strftime("%Y%m%d-%H%M"),
         "expires": (now + timedelta(minutes=minutes)).strftime("%Y%m%d-%H%M"),
     }
-    # A copy, because the SDK adds telemetry to the object that it gets.
+    # A deep copy: the SDK copies only the outer object, so it could change what is inside the caller's report.
     request = {"reports": [copy.deepcopy(dict(report))]}
     signed = Init("reports", security, credentials.consumer_secret, request).generate(encode=False)
     if not isinstance(signed, dict):

@@ -51,7 +51,7 @@ def is_ipv6(host: str) -> bool:
 
 
 def is_forbidden_address(host: str) -> bool:
-    """Whether `host` must never be called: it is link-local, a cloud metadata service, multicast or unspecified."""
+    """Whether `host` must never be called: a cloud metadata service, or an address that is in `ip_ranges.NEVER`."""
     return host.lower().rstrip(".") in _METADATA_HOSTS or leads(host) is Leads.NEVER
 
 

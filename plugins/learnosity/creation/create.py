@@ -239,7 +239,7 @@ class _Creation:
         except LearnosityError as error:
             if error.nothing_done and not in_doubt:
                 # No job was started. So the step is set back to `uploading`. Then the next attempt starts the job, and
-                # does not read the list of jobs first.
+                # does not search the list of jobs for it first.
                 await self._had_no_effect(replace(state, step="uploading"))
             if isinstance(error, NotReadyError):
                 self.failure = error
@@ -261,7 +261,7 @@ class _Creation:
             raise
 
     async def _had_no_effect(self, state: CreationState) -> None:
-        """Note that a call had no effect. If this cannot be noted, the next attempt reads the list of jobs first."""
+        """Note that a call had no effect. If this cannot be noted, the next attempt acts as if its reply was lost."""
         with suppress(LearnosityError):
             await self.notes.save(state)
 

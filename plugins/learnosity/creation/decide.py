@@ -19,7 +19,7 @@ from learnosity.creation.state import CreationState, RequestIdentity
 # job counts as missing only after the last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
 # The list of jobs may have the maximum length, or have new jobs of which none names the dataset. Then the list is read
-# only this many times in all. More readings would not show whether one of these jobs is that of the dataset.
+# only this many times in all. More readings would hardly show whether one of these jobs is that of the dataset.
 POLLS_FOR_DOUBT = 2
 
 

@@ -223,7 +223,7 @@ def seal(urls: Sequence[str], *, secret: str, dataset_id: str) -> str:
     :param secret: the consumer secret, from which the key is made.
     :param dataset_id: a part of the key: the URLs of one dataset cannot be decrypted for another dataset.
     """
-    # The upload URLs of one dataset are similar, so compression reduces them to a sixth of their size.
+    # The upload URLs of one dataset are similar, so compression makes many URLs several times smaller.
     packed = zlib.compress(msgspec.json.encode(list(urls)), 9)
     return sealing_key(secret, _KEY_PURPOSE + dataset_id.encode()).encrypt(packed).decode()
 

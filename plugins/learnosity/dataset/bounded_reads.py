@@ -23,7 +23,8 @@ _NO_COMPRESSION = re.compile(
 )
 # A gzip file may consist of several members, one after the other. At the end of each member, zlib copies the rest of
 # the bytes that it was given, so thousands of tiny members would take too long. A file with more members than this is
-# not read to its end. Pages treat it as damaged. `UnpackedSize.may_be` cannot know its size, so it accepts any.
+# not read to its end, and counts as damaged. But `UnpackedSize.may_be` accepts it, because its whole size is not known,
+# unless the bytes that were counted are too many already.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024

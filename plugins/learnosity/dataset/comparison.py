@@ -69,7 +69,7 @@ def slim(table: Table | None) -> Slim | None:
     known = [name for name in _NAMES[table.kind] if table.has(name)]
     # `compare` matches the rows of two datasets by the columns in `names`. A column without any value is left out: if
     # the other dataset has values in this column, no row would match. If no name column has a value, all of them stay.
-    # Then `compare` matches the rows by their order.
+    # If the other dataset has no value in these columns either, `compare` then matches the rows by their order.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names:
@@ -134,7 +134,7 @@ def _keyed(table: Slim, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...],
     seen: dict[tuple[str, ...], int] = {}
     for row in table.rows:
         # `question_number` is only the position of a question, and the other dataset may have another order. So it is
-        # left out of the key of a row that has a `question_reference`.
+        # left out of the key of a row whose `question_reference` is in the key.
         is_named = "question_reference" in names and row["question_reference"] is not None
         told = ("" if name == "question_number" and is_named else row[name] for name in names)
         key = (*names, *("" if each is None else f"{each!s:.200}" for each in told))

@@ -19,8 +19,9 @@ from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
-# If a file has a list of groups and, beside the list, a single group with one of these keys, the single group is the
-# root group. Example: `{"root": {…}, "groups": […]}`.
+# Keys under which a file may have the row of the root group, such as `{"root": {…}, "groups": [{…}]}`. They are in the
+# form of `plain_key`: `Root_Group` becomes `rootgroup`. A single row under one of these keys may be the root group even
+# if the row has a name. A single row under another key may be the root group only if it has no name.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
 
 

@@ -18,8 +18,9 @@ _TELLING = re.compile("|".join(sorted(TELLING)), re.IGNORECASE)
 # A decimal number with at most 15 significant digits is the same after it has become a float and is written again. So
 # if a number with a point or an exponent has at most this many characters, `_cell` makes a float of it.
 _EXACT = float_info.dig
-# A float can store every integer up to this one exactly. So the float of a smaller number loses no digit before the
-# point, and `_cell` uses the float. Above it, `_cell` uses the float only if it is equal to the number.
+# Below this number, neighbouring floats are at most 1 apart. So the float of a number differs from the number by at
+# most 0.5, and `_cell` uses the float. From this number on, `_cell` uses the float only if it is equal to the number.
+# The same goes for numbers closer to 0 than `float_info.min`, because floats have fewer digits there.
 _WHOLE = 2**53
 
 
@@ -95,7 +96,8 @@ def _filled(row: Sequence[str]) -> int:
 def _cell(value: Any) -> Any:
     """The value of a cell. It is a number only if it is written like one in JSON: 007 and 2026_1 stay texts.
 
-    A number with more whole digits than a float can hold stays a text, too. Of a fraction, a float has 15 digits.
+    An integer of more than 18 digits stays a text, too, and so does a number of which a float would lose digits before
+    the point. Of a fraction, a float keeps the first 15 digits.
     """
     number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     if number is None:

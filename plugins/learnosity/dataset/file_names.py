@@ -19,7 +19,7 @@ from learnosity.storage.object_names import LOCAL_RESERVED
 # a temporary file is a little longer, as in `a#1`. So both limits leave room.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
-_SHOWN = 10  # an error message quotes at most this many names, and says how many more there are
+_SHOWN = 10  # an error message quotes at most this many clashes of names, and says how many there are in all
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
 _NAME_TWICE = (
     " (if the reply tells files of one name apart in another way, declare that as `name` in the extra `results` of the "

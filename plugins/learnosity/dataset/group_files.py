@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; a file in more folders is not read as the file of a group
+# Maximum number of levels of groups. `group_files` counts all folders in the path of a file: a file in more folders
+# than this is not read as the file of a group.
+MAX_GROUP_DEPTH = 20
 # Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. A
 # file with such a name is preferred when the file of the root is looked for.
 _ROOT_NAMES = ("group", "root")
-# Names, without suffix, of files that describe the whole dataset, and no group. Usually the file in the fewest folders
-# is that of the root group. A file with one of these names is passed over: of `meta.json` and `groups/group.json`, the
-# second is the file of the root group.
+# Names, without suffix, of files that describe the whole dataset, and no group. If the file in the fewest folders has
+# such a name, and a file in more folders is named `group` or `root`, the latter is the file of the root group: of
+# `meta.json` and `groups/group.json`, the second. If all files without `.gz` have such names, `_is_helpers` may decide
+# that the groups are in the files with `.gz`.
 _ABOUT_NAMES = frozenset(
     {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
 )

@@ -47,8 +47,9 @@ def json_value(content: bytes, unread: Unread) -> Any:
     try:
         return msgspec.json.decode(content)
     except msgspec.DecodeError as error:
-        # msgspec refuses NaN and Infinity, which are not JSON, and numbers such as 1e999, which are too large for a
-        # float. The code below reads them as None. Any other error means that the content is not JSON.
+        # msgspec refuses NaN and Infinity, which are not JSON, and numbers that are too large, such as 1e999 or an
+        # integer with 5,000 digits. The code below reads them as None. Any other error means that the content is not
+        # JSON.
         if b"NaN" not in content and b"Infinity" not in content and "out of range" not in str(error):
             raise
     value = json.loads(

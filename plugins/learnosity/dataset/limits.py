@@ -1,6 +1,6 @@
 """Limits of a dataset: into how many shards it is split, and how much of it a task or a page reads.
 
-A task reads a file whole or not at all. A page may read only the start of a file.
+A task uses a file whole or not at all. A page may use only the start of a file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Limits:
 
     :param file_bytes: largest file that is read, as stored. It is read whole, because its digest is compared.
     :param shown_bytes: how much of a file is used, decompressed.
-    :param begin: whether only the start of a larger file may be read.
+    :param begin: whether the start is used of a file that has more than `shown_bytes`. If not, nothing of it is used.
     :param rows: of one table; the others are dropped.
     :param csv_columns: of one CSV file.
     :param tables: of one file.

@@ -19,7 +19,7 @@ from learnosity.storage.store import Store
 
 LARGEST = 2**63  # no file is this large, so a manifest or a files.ndjson with such a size is damaged
 # Recently read lists of files are kept in memory, decoded. This limit counts the bytes of their files.ndjson, of all
-# lists together. The decoded lists take more memory than that.
+# lists together. The decoded lists take more memory than that. A single list that is larger is not kept.
 _KEPT_LISTINGS = 8 * 1024 * 1024
 
 # A pair of mappings. The first has, for the path of each file, its entry in files.ndjson. The second has, for each

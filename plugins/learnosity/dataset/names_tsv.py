@@ -20,15 +20,15 @@ from unicodedata import normalize
 import msgspec
 
 MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neither written nor read
-# Nearly every name contains any single character. So a search for fewer characters than this finds only names that are
+# A single character is part of very many names. So a search for fewer characters than this finds only names that are
 # equal to the searched text. In a search for several words, such a short word must be a whole word of the name, or of
 # the place of its file.
 SHORTEST = 2
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
 # Each line of names.tsv has two numbers: the line of a file in files.ndjson, and the row of the name in this file.
-# Landing writes only smaller numbers than this one. So a line of names.tsv with a larger number is damaged, and is
-# skipped.
+# Landing writes only smaller numbers than this one. So a line of names.tsv with this number or a larger one is damaged,
+# and is skipped.
 _LARGEST = 10**9
 # A search looks for the start and the end of a line of names.tsv at most this many bytes before and after the text that
 # it has found. Landing writes only shorter lines. So a line without a start or an end there is damaged, and is skipped.
@@ -89,7 +89,7 @@ class Hits:
 
 
 def encode_names(names: Iterable[Name]) -> Iterator[bytes]:
-    """The lines of the index. A name without a letter, or one that is too long, is left out."""
+    """The lines of the index. A name that is empty, has only blanks or is too long is left out."""
     for each in names:
         if each.name.strip() and len(each.name) <= LONGEST_NAME:
             low, own = _written(each.name.casefold()), _written(each.name)
@@ -112,8 +112,9 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS, places: Sequ
         return Hits((), more=False)
     found: dict[int, bytes] = {}  # the lines that were found; each key is the position of the line's first byte
     more = False
-    # The searches run one after the other: for names that equal the words, for names that begin with the words, and for
-    # names that contain the words. So the best hits come first, and the limit `most` leaves out only weaker hits.
+    # The searches run one after the other: for names that equal the words, for names that begin with the words, for
+    # names that contain the words together, and for names that have each word in the name or in the place of the file.
+    # So the best hits come first, and the limit `most` leaves out the weakest hits.
     ways = [(b"\t", b"\t"), (b"\t", b""), (b"", b"")] if len(words.strip()) >= SHORTEST else [(b"\t", b"\t")]
     searches = [_lines(content, before, _written(form), after) for before, after in ways for form in forms(wanted)]
     if len(each := list(dict.fromkeys(wanted.split()))) > 1:
@@ -191,8 +192,8 @@ def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterat
             continue
         first = content.find(b"\t", begin, end)
         second = content.find(b"\t", first + 1, end)
-        # The second field of a line is the name. The match must be inside of it. If `before` is a tab, the match must
-        # be at the start of the name.
+        # The second field of a line is the name in lower case. The match must be inside of it. If `before` is a tab,
+        # the match must be at the start of the name.
         inside = first <= at - (not before) and at + len(before) + len(wanted) <= second
         if first >= 0 and inside and (before != b"\t" or at == first):
             yield begin, content[begin:end]

@@ -10,9 +10,10 @@ from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows, kind_of
 
-# Each file is about one group. The table with the row of this group itself gets this name. So other modules do not take
-# it for a list of the groups below. Usually the file of the parent group lists the same row, too: by the name, they
-# know the row that must not count twice.
+# Each file is about one group. If the row of this group has lists of users or groups inside, `unfolded` makes tables of
+# these lists, and the rest of the row becomes a table with this name. So other modules do not take this table for a
+# list of the groups below. Usually the file of the parent group lists the same row, too: the name tells other modules
+# which of the two rows must not be counted.
 OWN = "group"
 # If a list inside the row of a group has groups or users, the list becomes a table of its own. A list of questions
 # stays inside the row of the group: in a separate table, a question would not say which group it belongs to.

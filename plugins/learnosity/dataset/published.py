@@ -44,6 +44,16 @@ class ElsewhereError(StorageError):
     """The URI that a run has published is not below its destination."""
 
 
+def check_is_at(destination: str, manifest_uri: str, layout: DatasetLayout) -> None:
+    """Check that a manifest is at the destination of its run.
+
+    :param destination: URI of the destination, without the Airflow connection.
+    :raises ElsewhereError: it is not.
+    """
+    if f"{destination}/{layout.manifest}" != manifest_uri:
+        raise ElsewhereError(f"{manifest_uri} does not lie at the destination {destination}, so it is not read.")
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedDataset:
     """One complete dataset.
@@ -78,8 +88,7 @@ class PublishedDataset:
             files.
         :raises LearnosityError: the store refuses or fails.
         """
-        if f"{store.uri}/{layout.manifest}" != manifest_uri:
-            raise ElsewhereError(f"{manifest_uri} does not lie at the destination {store.uri}, so it is not read.")
+        check_is_at(store.uri, manifest_uri, layout)
         content = await read_whole(store, layout.manifest, MAX_MANIFEST_BYTES)
         if content is None:
             raise MissingManifestError(f"{manifest_uri} is gone: the dataset was moved or deleted since.")

@@ -58,8 +58,8 @@ class Questions:
         # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`.
         self._spellings: set[tuple[str, str]] = set()
         self._has_case = False  # whether one file has two names that differ by case alone, such as `Q7` and `q7`
-        # Whether a later file has a question of an earlier file, with a name that no earlier file writes in this way:
-        # `q7` for `Q7`.
+        # Whether a row of a later file is about a question that is known already, and writes a name as no earlier file
+        # does: `q7` for `Q7`.
         self._is_recased = False
         self._first: Document | None = None
         self._more: list[Mapping[str, Any]] = []

@@ -27,8 +27,8 @@ _OF_A_QUESTION = frozenset(
 )
 _SUBJECTS = _OF_A_GROUP | _OF_A_QUESTION
 # Names of lists of groups and users. The entries of such a list are about groups or users, even if they have no ids.
-# Entries without ids are not read as rows. So if they have results, rows would be missing: `measure_without_id` finds
-# such a list.
+# Entries without ids are not read as rows of groups or users. So if they have results, rows would be missing:
+# `measure_without_id` finds such a list.
 _LISTS_OF_GROUPS = frozenset({"groups", "users", "students"})
 _LISTS = _LISTS_OF_GROUPS | {"items", "questions"}
 # In an object with rows by their ids, such as `{"u1": {…}, "u2": {…}}`, the keys are ids. The keys below are no ids,

@@ -52,7 +52,8 @@ class RowField:
     """One key of a record that a row of a table holds.
 
     :param key: `user_id`, `session_id`, or `groups.` and the key of a level.
-    :param own_names: names of its column if `input_columns` does not give one. The first one in the file is used.
+    :param own_names: names of its column if `input_columns` does not give one. The first of them that the file has is
+        used.
     :param most: most characters; None = only the limit of every cell.
     :param many: whether a cell may hold several values. Then only one of `own_names` may be there. Default False.
     """

@@ -29,10 +29,12 @@ from learnosity.inputs.unpack import BLOCK, UnreadableError
 MAX_CELL: Final = 131_072
 """Maximum number of characters of one cell: the default limit of Python's `csv`."""
 MAX_ROW: Final = 1024 * 1024
-"""Maximum number of characters of one row. With this limit, a file without line ends cannot fill the memory."""
+"""Maximum number of characters of one row. The check is coarse, so a row with up to 2 * `BLOCK` more may be accepted.
+With this limit, a file without line ends cannot fill the memory.
+"""
 
-# To find the header and the delimiter, pieces of the file are read until they have at least this many characters, or
-# until the file ends.
+# To find the header and the delimiter, pieces of the file are read until they have at least this many characters, and
+# not only line ends and byte order marks; or until the file ends.
 _SAMPLE: Final = 64 * 1024
 _MARK: Final = "\ufeff"
 # Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file. The header is then
@@ -108,7 +110,8 @@ class DelimitedText(Generic[Found]):
         first_line = re.split(r"[\r\n]", sample, maxsplit=1)[0]
         best: tuple[tuple[bool, int], Dialect, str, list[str], Any] | None = None
         for delimiter in self._delimiters:
-            # `'` is a quote only if a name in the header begins with it. Otherwise it is text, such as an apostrophe.
+            # `'` is taken for a quote if the first line begins with it, or has it directly behind a delimiter.
+            # Otherwise it is text, such as an apostrophe.
             quote = "'" if first_line.startswith("'") or f"{delimiter}'" in first_line else '"'
             ends = first_line_end(sample, delimiter, quote)
             line_end = ends[1] if ends else "\n"
@@ -137,7 +140,7 @@ class DelimitedText(Generic[Found]):
     def blocks(self) -> Iterator[RowBlock]:
         """The rows after the header. Call `open` first.
 
-        :raises UnreadableError: the rest cannot be read; `row` says where. The rows before are given first.
+        :raises UnreadableError: the rest cannot be read; `row` says where. The rows of the blocks before are given.
         """
         rest, header, final = "", True, False
         failure: UnreadableError | None = None
@@ -220,8 +223,8 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The last row ends behind `read` lines. Their lengths are taken from `block`, not from `_Lines`: it removes
-        # byte order marks, so the sum would be too small.
+        # The last row ends behind `read` lines. Their lengths are taken from `block`. The lines of `_Lines` would give
+        # a sum that is too small, because `_Lines` removes byte order marks.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

@@ -85,8 +85,8 @@ def rows_of(row: Sequence[str], dialect: Dialect) -> list[list[str]]:
     for place, cell in enumerate(row):
         if dialect.end not in cell or (f"{delimiter} " in cell and not dialect.is_spaced):
             continue
-        # In a file with CRLF, `dialect.end` is the line feed alone. So each line still ends with a carriage return. It
-        # is removed, because it is not part of a cell.
+        # In a file with CRLF, `dialect.end` is LF, so a line of the cell still ends with CR after the split. This CR is
+        # removed, because it belongs to the line end.
         first, *others = (line.removesuffix("\r") for line in cell.split(dialect.end))
         *between, last = (line.split(delimiter) for line in others if line or line is others[-1])
         made = [[*row[:place], *first.split(delimiter)], *between, [*last, *row[place + 1 :]]]

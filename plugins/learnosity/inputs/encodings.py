@@ -36,7 +36,7 @@ class DecodedText:
         self._pieces = iter(pieces)
 
     def __iter__(self) -> Iterator[str]:
-        """The pieces of text, without empty ones.
+        """The pieces of text.
 
         :raises UnreadableError: the rest has no encoding that is known. The text before it is given first.
         """

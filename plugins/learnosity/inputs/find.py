@@ -77,8 +77,8 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
             # `error` comes from a HEAD request. The reply to such a request has no body, so a wrong key or a wrong
-            # clock looks like missing rights (`denied`). The reply to the listing names the cause. So `error` is raised
-            # only if the rights are missing for the listing, too. Otherwise `listed` is raised.
+            # clock looks like missing rights (`denied`). The reply to the listing names the cause, so `listed` is
+            # raised. But `error` is raised if the listing was denied, too, or if it was allowed and has no input file.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 

@@ -17,7 +17,8 @@ _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
-# If a file begins with blanks and empty lines, `head_of` looks for the first text in about this many bytes at most.
+# If a file begins with blanks and empty lines, `head_of` looks for the first text in about this many bytes at most. If
+# there is no text in them, the format is `Format.EMPTY`, and `spool` reads the lines of the file as NDJSON.
 _MOST_BLANKS = 4 * 1024 * 1024
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _PARQUET_MARK = re.compile(b"PAR1" + BINARY)
@@ -112,9 +113,9 @@ def _check_lines(text: str) -> None:
         is_over = end > len(first) or (is_array and not text[end:].strip())
     except (ValueError, RecursionError):
         # The text does not begin with a complete JSON value. Perhaps the value goes on in the next lines, or is an
-        # array in one very long line: then the file is refused. Or the first line was cut off, and the next line begins
-        # a new object: then only the first line is wrong, and the file is not refused here. The characters before and
-        # after the first line end show which is true.
+        # array in one very long line: then `is_over` is true. Or the first line was cut off, and the next line begins a
+        # new object: then only the first line is wrong, and `is_over` is false. The characters before and after the
+        # first line end show which it is.
         before, after = first.rstrip()[-1:], rest[:1]
         goes_on = before == "[" or (before in "{," and (is_array or after in ('"', "}"))) or after == ","
         is_over = (goes_on and after != "") or (is_array and not rest)

@@ -224,7 +224,7 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     database = duckdb.connect(config=_CONFIG)
-    # DuckDB would write its progress bar into the log of the task.
+    # If DuckDB takes the process for an interactive one, it would write a progress bar into the log of the task.
     database.execute("SET enable_progress_bar = false")
     quoted = folder.replace("'", "''")
     database.execute(f"SET allowed_directories = ['{quoted}/']")

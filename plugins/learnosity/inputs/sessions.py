@@ -21,7 +21,8 @@ from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 _BATCH: Final = 4096  # maximum number of records in one of the blocks that `SessionRows.gathered` gives
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _UUID_LENGTH: Final = 36
-# Characters that may stand around and between session ids in a cell, as in {a,b} (PostgreSQL) or ['a', 'b'] (Python).
+# Characters that may stand around and between session ids in a cell, as in `{<id>,<id>}` (PostgreSQL) or
+# `['<id>', '<id>']` (Python). They separate ids only if all ids are UUIDs: the cell `{a,b}` is one id.
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _MARK: Final = re.compile(_BETWEEN)
 _HOLDS_UUID: Final = re.compile(_UUID)
@@ -111,8 +112,8 @@ class SessionRows:
         )
         names, grouped = iter(self._users), groupby(rows, key=lambda row: row[0])
         more = {place: user for (user, _), place in self._more.items()}
-        # A user with more sessions than allowed is refused. To see this, one session above the limit is enough. So the
-        # further sessions of this user are skipped.
+        # A record with more sessions than allowed is refused. To see this, one session above the limit is enough. So
+        # the further sessions of this record are skipped.
         enough = None if self._most is None else self._most + 1
         while batch := list(islice(((key, list(islice(of_user, enough))) for key, of_user in grouped), _BATCH)):
             ids, others, sessions = [], [], []

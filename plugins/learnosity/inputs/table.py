@@ -136,7 +136,9 @@ class TableInput:
         numbers: Sequence[int] = range(block.first, block.first + len(block.rows))
         header, dialect = table.header, table.dialect
         rows, width = block.rows, len(header)
-        if [] in rows:  # the CSV parser returns an empty row for a blank line, which is no row of the input
+        # A row is empty if its line is blank, or if it is the header of a joined file behind a byte order mark. Neither
+        # is a row of the input.
+        if [] in rows:
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
         if block.has_lines and not table.is_quoting:

@@ -91,7 +91,7 @@ class ResultSet:
         # that is understood sets this to False.
         self._may_be_absent = has_job
         # Whether the last reply held no results, but only single values, such as an id. While `_may_be_absent` is True,
-        # such a reply means that the dataset is not ready.
+        # such a reply may mean that the dataset is not ready yet, so the dataset is requested again.
         self._is_bare = False
 
     async def list(self) -> Listing:
@@ -207,7 +207,7 @@ class ResultSet:
 
         take((), root)
         while waiting:
-            # The groups that were added last are requested first, because they are the deepest. So if each reply names
+            # The groups that were added last are requested first: they are usually the deepest. So if each reply names
             # still deeper groups, `take` raises its error after a few requests.
             batch = waiting[-WALK_CONCURRENCY:]
             del waiting[-WALK_CONCURRENCY:]

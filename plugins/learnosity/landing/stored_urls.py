@@ -15,7 +15,8 @@ import msgspec
 
 from learnosity.api.encryption import sealing_key
 
-# Signed URLs are used up to this age in seconds. They expire after 60 minutes, and a download takes some of that time.
+# Signed URLs are used up to this many seconds after they were encrypted. They expire 60 minutes after they were signed.
+# The other 10 minutes are for the time between signing and encryption, and for the download.
 URLS_VALID_SECONDS = 50 * 60
 _PURPOSE = b"learnosity result urls of dataset "
 _FAST = 1  # the fastest compression level is enough, because the URLs of one dataset are similar

@@ -34,8 +34,9 @@ _MONTH = (
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
 )
 _DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
-# A time counts as a phrase of `_PHRASES` only if no word such as `is` follows it. In `2024 is no longer supported`,
-# `2024` is the subject, so it may be a part of the dataset. Then the warning does not count as one about the API.
+# A year, a date such as `2024-05-01`, or one such as `May 3` is a phrase of `_PHRASES` only if no word such as `is`
+# follows it. In `2024 is no longer supported`, `2024` is the subject, so it may be a part of the dataset. Then the
+# warning does not count as one about the API. Other forms of a date, such as `31/12/2024`, do not need this.
 _NO_SUBJECT = (
     r"\b(?! (?:(?:and|or) \w+ )?(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
 )

@@ -48,15 +48,17 @@ _NOT_READ = ECHO_KEYS | _OF_THE_INPUT
 # Keys under which an entry usually has a number about its file. If the value is a text, it may be content, so it is
 # checked.
 _NUMBERS = words("count rows records lines")
-# In an object under one of these keys, as in `"description": {"text": …}`, a text may have several lines.
+# In an object under one of these keys, as in `"description": {"text": …}`, a text may be long or have several lines. It
+# still only describes the file, unless it holds rows.
 _TEXTS = words("title label description license terms")
 # Keys of files, folders, groups or rows. An object with the address of a file may also have a list or an object under
 # such a key. If this list or object is not empty, it may be more of the dataset, so the reply is refused. Exception: an
 # entry of a list of files may have numbers there, as in `"rows": [1, 200]`.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
 # An object with the address of a file may also have a list of objects, as in `"tags": [{"name": "weekly"}]`. Under one
-# of these keys, such a list only describes the file. Under another key, the list may be content, so the reply is
-# refused. Exception: in an entry of a list of files, every key that is not in `_OF_DATA` may have such a list.
+# of these keys, such a list only describes the file. Under another key, it may be content, so the reply is refused. But
+# in an entry of a list of files, every key that is not in `_OF_DATA` may have such a list. If an object in the list has
+# the fields of a row, the reply is always refused.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"

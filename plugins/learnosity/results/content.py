@@ -18,7 +18,7 @@ from learnosity.results.known_keys import MAX_PLAIN_TEXT, URL_KEYS, looks_like_a
 from learnosity.results.signal_keys import Thing
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
-# Keys of scores and counts. Only rows of results have such keys, so an object with one of them is a row of results.
+# Keys of scores and counts. Only results have such keys. So an object with one of them is not the entry of a file.
 MEASURES = _PERCENTILES | {
     *("group_count", "population", "mean_seen_activities", "mean_attempted_percent"),
     *(f"{what}_{of}" for what in ("lowest", "highest", "mean", "median", "stddev") for of in ("score", "percent")),
@@ -32,8 +32,8 @@ _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 # If a key of a row ends with one of these words, as in `report_file` or `data_url`, its link may lead to a result file.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
-# A row may have a link to a document about its item, such as a PDF. So if the file name in a link of a row ends with
-# one of these suffixes, the link is not taken for a result file.
+# A row may have a link to a document about its item, such as a PDF. So a link of a row whose file name ends with one of
+# these suffixes is not taken for a result file. Exception: a link into the folder of the dataset may be a result file.
 _DOCUMENTS = (".html", ".pdf", ".md")
 
 
@@ -130,7 +130,7 @@ def may_be_content(value: Any) -> bool:
 def holds_rows(text: str) -> bool:
     """Whether it is proven that a text is rows: JSON or NDJSON with a measure, or a table with a documented field.
 
-    A description of several lines is none, and no message: no line below the first one has as many cells.
+    A description or a message of several lines is no table: no line below the first one has as many cells.
     """
     lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
     if any(has_measure(row) for each in {text, *lines} if "{" in each for row in _rows_in_text(each)):
@@ -144,7 +144,7 @@ def _has_rows_below(lines: Sequence[str], mark: str) -> bool:
         rows = csv.reader(lines, delimiter=mark)
         heading = next(rows)
         if len(heading) < 2 or ROW_FIELDS.isdisjoint(map(str.strip, heading)):
-            return False  # below a heading of one cell, every line of a description would be a row
+            return False  # with a heading of one cell, every line of a description would count as a row
         return any(len(row) == len(heading) for row in rows)
     except csv.Error:
         return True

@@ -41,7 +41,8 @@ from learnosity.results.values import integer, is_number_of
 INLINE_NAME = "dataset.json"
 _OF_FILES = ("files", "url", "name", "bytes", "next", "count")
 _MAX_EXPRESSION = 1_000
-# If a JMESPath expression does not fit the reply, evaluating it raises one of these errors.
+# If a JMESPath expression does not fit the reply, evaluating it may raise one of these errors. Then the reply is
+# refused.
 _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -275,8 +276,8 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         found.problems.append("its content cannot be written down")
     else:
         # With `inline`, the content is in the reply itself, so a count in the reply is a number of rows. If the content
-        # is a list, counts are compared with its length. If it is an object, its rows cannot be counted, so nothing is
-        # compared.
+        # is a list, counts are compared with its length. If it is an object, its rows cannot be counted, so no count is
+        # compared. Only `meta.records` is compared in both cases, in `reading`.
         found.is_declared = True
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))

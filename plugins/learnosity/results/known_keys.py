@@ -26,7 +26,7 @@ URL_KEYS = words(
 )
 # Keys under which an entry may have the name, path, folder, size or type of its file. `OBJECT_KEYS`: its path in an
 # object store. The order in each tuple matters: if an entry has several keys of one tuple, the first key with a usable
-# value is used.
+# value is used. Of `NAME_KEYS`, the first key whose value ends like a file name is used, if there is one.
 NAME_KEYS = ("name", "filename", "file")
 PATH_KEYS = ("path", "filepath", "relativepath", "fullpath")
 OBJECT_KEYS = ("key", "objectkey", "s3key")
@@ -41,17 +41,18 @@ ABOUT_A_FILE = words(
 CONTENT_KEYS = words("content contents body text inline data")
 
 # A text with more characters than this may be content, and not only a remark. If only the files landed, this content
-# would be lost. So a reply with files and such a text is refused.
+# would be lost. So a reply with files and such a text is refused. Exception: under some keys, such as `message`, a text
+# may be longer.
 MAX_PLAIN_TEXT = 200
 
-# Keys of lists of files. If such a list is empty, and nothing else in the reply looks like content, the dataset counts
-# as empty.
+# Keys of lists of files. If such a list is empty, the dataset counts as empty. But if something else in the reply may
+# be content, or a text under a key such as `message` may say why the list is empty, the reply is refused.
 LISTING_KEYS = words(
     "files outputs items results urls downloads children entries list listing filelist fileslist outputfiles "
     "resultfiles objects documents parts contents artifacts attachments resources"
 )
-# Every address in a list under one of these keys counts as the address of a file. In other lists, an address may be a
-# link. It counts as the address of a file only with more proof, such as a file name at its end.
+# In a list under one of these keys, the address of an entry counts as the address of a file. In other lists, it may be
+# a link, so more proof is needed, such as a file name at its end. Without such a proof, the reply is refused.
 FILE_LISTS = words("files downloads filelist fileslist outputfiles resultfiles")
 FORMAT_KEYS = words(
     "json csv tsv ndjson jsonl parquet xlsx xml zip gz "
@@ -79,19 +80,20 @@ ECHO_KEYS = words(
     "ratelimit ratelimits quota quotas"
 )
 # `INPUT_KEYS`: keys of lists of input files. Files below them are not result files. `ABOUT_KEYS`: `ECHO_KEYS`, and keys
-# of objects about the reply, such as `paging`: these are read for counts and pages. `LINK_BOXES`: keys of objects or
-# lists of links.
+# of objects about the reply, such as `paging`. An object under one of these keys need not have files: it counts neither
+# as a missing file nor as content. `LINK_BOXES`: keys of objects or lists of links.
 INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads uploadurl uploadurls uploadedfiles")
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")
 
 # Keys of links that never lead to a file: links to the reply itself or to the page before it (`SELF_LINKS`), and links
-# to documentation.
+# to documentation. If an address under a key of `DOCUMENTATION_LINKS` is signed, the reply is refused.
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
 # An address under one of these keys may be a link, such as one to the reply itself, or the address of a file. It counts
 # as a link only if its end shows that it leads to a list of files, as in `…/index.json`. `PAGE_LINKS`: keys of links to
-# the first and the last page.
+# the first and the last page. In an object or a list under `links`, an address under one of these always counts as a
+# link.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 

@@ -31,8 +31,8 @@ from learnosity.results.values import integer, says_something
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _ONE_PART = words("part chunk batch segment volume")
 _PAGE_WORDS = PAGE_LINKS | {"self"}
-# Keys that only describe a link. If all other values in the object of the link are empty, as in
-# `{"rel": "next", "href": null}`, the link leads nowhere.
+# Keys that only describe a link, and do not say where it leads. If all other values in the object of a link to the next
+# page are empty, as in `{"rel": "next", "href": null}`, there is no next page.
 _ABOUT_A_LINK = words("rel title label description type method templated hreflang")
 # What `_position` may find in the address of the first page, such as `?page=1`. An address without a page in its query
 # counts as an address of the first page, too.

@@ -35,7 +35,8 @@ _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEY
 _LIST_OF_FILES = re.compile("(.+?)(?:(?<!pro)files?|urls?|uris?|links?|outputs?|downloads?)")
 _DIGITS = re.compile("[0-9]+")
 # An object with a key of `_OF_A_FILE` is the entry of a file, even if the value under this key is null. An object with
-# a key of `_NAMES` is such an entry only if the value ends like a file name: other things have names, too.
+# a key of `_NAMES` is such an entry only if the value ends like a file name: other things have names, too. If no file
+# was found in such an entry, its address is missing.
 _OF_A_FILE = URL_KEYS.union(SIZE_KEYS)
 _NAMES = frozenset(NAME_KEYS + PATH_KEYS)
 

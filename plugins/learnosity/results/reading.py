@@ -135,7 +135,8 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
         elif word in _COUNTED and (number := integer(value)) is not None:
-            if number != 1 or not counts_parts(word):  # 1 may mean the reply itself, so it is not compared
+            # In `"files": 1`, the 1 may mean the reply itself. So a count of 1 file is not compared.
+            if number != 1 or not counts_parts(word):
                 found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
@@ -154,8 +155,9 @@ def _compare_counts(records: Any, data: Any, found: Findings) -> None:
         found.signals.compare_counts(0, numbers, found.numbers(numbers))
     elif found.declared is not None:
         found.signals.compare_counts(0, *found.declared)
-    # `meta.records` may be the number of files or rows, or the number of entries of `data`, or 1 if `data` is an
-    # object. Any of these is right.
+    # `meta.records` may be the number of files or rows, the length of a list of rows, the number of entries of `data`,
+    # or 1 if `data` is no list. Any of these is right. With a declared `inline`, the content counts as one file, and
+    # its rows are not counted.
     page = numbers | {len(data) if isinstance(data, list) else 1}
     if records is not None and whole_number(records) not in page:
         found.signals.unclear.append("its `meta.records` differs from what was found")

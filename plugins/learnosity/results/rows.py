@@ -19,7 +19,8 @@ from learnosity.results.values import as_flag, integer, says_something
 
 _MORE = re.compile("more|further|truncated|hasnext")
 # Beside its files, a reply may give these counts for the whole dataset. They need not land. Any other measure beside
-# files, such as a mean, is content. It would be lost, because only the files land. So the reply is refused.
+# files, such as a mean, is content. It would be lost, because only the files land. So the reply is refused. It is
+# refused, too, if the object with these counts also has a field such as `group_name`: then it may be a row.
 _COUNTS = frozenset(("group_count", "population", "count_sessions", "count_attempted"))
 _CURSOR = re.compile("next|cursor|token|continuation")
 

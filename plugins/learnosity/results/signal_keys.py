@@ -94,9 +94,9 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
-    # Any other key that begins with `next` may name the next page, too. It is not known how to request that page. So
-    # the reply is refused if the key has a value. `next_refresh` and `next_token_expires` do not match: their value is
-    # a time.
+    # Any other key that begins with `next`, or has it after `odata` or a word such as `items`, may name the next page,
+    # too. It is not known how to request that page. So the reply is refused if the key has a value. `next_refresh` and
+    # `next_token_expires` do not match: their value is a time.
     ("next", rf"next(?!{_TIMES}|{_EXPIRY}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
@@ -117,7 +117,8 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
 )
 # `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. An object or a list under
 # such a key, without files and rows, may say that more pages follow. So `Signals.note_unread` must understand each
-# value in it. Otherwise, the reply is refused.
+# number in it, each `true`, and each text with a digit (under a key of the kind `next`: each text). Otherwise, the
+# reply is refused.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
 # In an object under one of these keys, a count of records or items is the number of entries that the reply lists, as in

@@ -1,7 +1,8 @@
 """A sketch of a reply for an error message: it shows keys, types and lengths, but no values.
 
 A reply contains signed addresses, names of groups and ids of users. The sketch helps to declare where the files are,
-and shows nothing secret or personal. Keys can be data too: a key that does not look like a word is hidden.
+and shows no value. Keys can be data too: a key that does not look like a word is hidden. Data that looks like a word,
+such as `Anna` as a key, is shown.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ _MAX_WORDS = 40
 # Of a list, the first `_MAX_ENTRIES` entries are read, and at most `_MAX_SHAPES` different shapes are shown.
 _MAX_ENTRIES = 50
 _MAX_SHAPES = 3
-# At most this many values of one reply are read, so that a huge reply does not take long.
+# After this many values of one reply, only the sizes of its other objects and lists are shown. So a huge reply does not
+# take long.
 _MAX_VALUES = 3_000
 # A key is shown only if it matches `_WORD` and no part of it matches `_HEX`. `_WORD`: a short word of letters, digits,
-# `_` and `-`, without three digits together; `$`, `_` or `@` may stand before it. `_HEX`: at least six hexadecimal
-# digits, such as `3fa92c`. So most ids are not shown.
+# `_` and `-`, without three digits together; `$`, `_` or `@` may stand before it. `_HEX`: at least six characters
+# together that are hexadecimal digits or `-`, one of them `0` to `9`, such as `3fa92c`. So most ids are not shown.
 _WORD = re.compile(r"[$_@]?[A-Za-z](?:[A-Za-z_-]|[0-9]{1,2}(?![0-9])){0,31}")
 _LENGTHS = re.compile(r"\(\d+\)")
 _HEX = re.compile(r"(?=[A-Fa-f-]*[0-9])[0-9A-Fa-f-]{6,}")

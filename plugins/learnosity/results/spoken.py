@@ -94,8 +94,8 @@ _SOME_ROWS_OF = re.compile(
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: keys of the time when the dataset was completed. A text with a date under such a key, such as `Completed on
-# 3 May 2026`, means that the dataset is ready. `_AVAILABLE`: under these keys, a text may also say how long the dataset
-# is available, such as `60 minutes`. This means that it is ready, too.
+# 3 May 2026`, means that the dataset is ready, if the text has no word of `_TO_COME`. `_AVAILABLE`: under these keys, a
+# text may also say how long the dataset is available, such as `60 minutes`. This means that it is ready, too.
 _TIMES = words("dtcompleted completedat dtfinished finishedat")
 _AVAILABLE = words("available isavailable")
 

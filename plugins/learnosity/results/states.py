@@ -218,7 +218,8 @@ def _shares(record: list[tuple[str, Any]]) -> list[Any]:
     for word, each in done:
         share = number(each)
         if share is None and kind_of(word) == "ready":
-            # A flag or a time, as in `"done": true`. `_ready_flag` has judged it already, so it counts as done here.
+            # A flag or a time, as in `"done": true`. `_ready_flag` has read it before: if it is false, the dataset is
+            # not ready. So it need not be judged again, and counts as done here.
             shares.append(1)
         elif whole and share is not None and share < _EPOCH:
             shares.append(1 if share in whole else 0)

@@ -26,7 +26,7 @@ class Found:
     :param published: time of the manifest.
     :param has_notes: whether there are notes of a landing (its plan, and which files have landed).
     :param noted: time of the newest note.
-    :param touched: time of the newest object that landing or removing has written.
+    :param touched: time of the newest object that landing has written; of a dataset with a manifest, its time.
     :param is_marked: whether a removal has begun.
     :param files: number of its result files; of a dataset without a manifest, of its objects.
     :param total_bytes: their size.
@@ -48,7 +48,7 @@ class Found:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no object that landing or removing has written."""
+        """Whether it could be read, and has no object that landing or removing has written."""
         return not (self.is_published or self.has_notes or self.is_marked or self.files or self.problem)
 
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 1000  # maximum number of objects in one call of `Store.delete`; before each call, the mark is checked
 # The folder is listed and emptied at most this many times, because another task may still write to it. If each of these
-# listings finds objects to remove, this try of the task fails, and the next try goes on.
+# listings finds objects to remove, `remove` raises a `TransientStorageError`, and a later try goes on with the dataset.
 ROUNDS = 5
 # A mark is an object that says that a removal has begun. Before each batch of deletions, the removal writes its mark
 # again if more than `RENEW_SECONDS` have passed since it wrote the mark last. So if a mark is older than
@@ -174,7 +174,7 @@ class _Mark:
             await self._store.put(self._path, self._content)
 
     async def drop(self, *, stale_too: bool = False) -> None:
-        """Remove the mark, and those of killed runs, too."""
+        """Remove the mark; with `stale_too`, those of killed runs, too."""
         if stale_too:
             await drop_stale_marks(self._store, self._layout, await self.time())
         if await self._store.get(self._path) == self._content:

@@ -27,8 +27,8 @@ class Entry(msgspec.Struct, frozen=True):
     total_bytes: int = 0
     published_at: str = ""
     connection: str | None = None
-    """The Airflow connection of the destination; "" = the credentials of the environment; None = not known: releases
-    up to 1.0.0 did not note it."""
+    """The Airflow connection of the destination; "" = the credentials of the environment; None = not known: early
+    versions of retention did not note it."""
 
     @property
     def place(self) -> str:

@@ -22,9 +22,9 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# A run removes at most this many datasets, in all its tries together. They are listed in the task state and in the
-# extra of the asset event, which must stay small. If rules would remove more, the next run does. If a person has named
-# more ids, those that are left are reported as problems.
+# A run removes at most this many datasets, in all its tries together. The task state and the extra of the asset event
+# list the removed datasets, and both must stay small. If the rules would remove more, a later run removes the rest. If
+# a person has named more ids, those that are left are reported as problems.
 MOST_DATASETS = 150
 ALLOW = "Allow it (docs/security.md), or let the bucket's lifecycle rule remove them."
 
@@ -67,8 +67,8 @@ class Sweep:
             return
         if newest.problem:
             self._problem(store, rule.dataset_type, "", newest.problem)
-        # The loop begins with the oldest dataset, because a run may remove only a part of the datasets (see
-        # `MOST_DATASETS`), and the oldest ones should go first.
+        # A run removes at most `MOST_DATASETS` datasets. So the loop begins with the oldest published dataset, because
+        # the oldest ones should go first. Datasets without a manifest, such as abandoned landings, come last.
         for verdict in reversed(by_rule(found, newest, rule, now)):
             layout = DatasetLayout(rule.dataset_type, verdict.found.dataset_id)
             if verdict.goes:

@@ -45,7 +45,7 @@ class ScheduleProblem:
 
 
 def check(file: str, text: YamlText) -> Schedule | list[ScheduleProblem]:
-    """The schedule of a file, or its problems, `MAX_PROBLEMS` at most.
+    """The schedule of a file; or its first `MAX_PROBLEMS` problems, and one more that counts the others.
 
     :param file: name of the file, for messages.
     """

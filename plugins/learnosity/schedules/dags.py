@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-# `airflow.sdk` provides these names only at run time, so type checkers do not find them.
+# The type stub of `airflow.sdk` lacks some of these names, such as `DeadlineAlert`, so type checkers do not find them.
 from airflow.sdk import (  # type: ignore[attr-defined]
     DAG,
     Asset,

@@ -126,8 +126,8 @@ def template_problem(text: str) -> str | None:
         if any(True for _ in find_referenced_templates(tree)):
             return "a template here cannot include other files."
         # `find_undeclared_variables` computes constant expressions. It would never end with `9 ** 9 ** 9`, which
-        # `_misuse` refuses, and fill the memory with `'%9999999999d' % 1`, which `growth` refuses. So both are called
-        # before it.
+        # `_misuse` refuses, and fill the memory with `'%9999999999d' % 1`, which `growth` refuses. So `_misuse` and
+        # `growth` are called first.
         if problem := _unknown(_names(tree) - NAMES) or _misuse(tree) or growth(tree, len(text)):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)

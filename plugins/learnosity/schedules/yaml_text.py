@@ -28,7 +28,7 @@ Place = tuple[str | int, ...]
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 # An integer with more than 15 digits is probably an id. It stays a text, because programs that read the numbers of JSON
-# as floats, such as browsers, would change its last digits.
+# as floats, such as browsers, could change its last digits.
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 # ASCII control characters (except tab, line feed and carriage return), surrogates and two non-characters. A file with

@@ -164,8 +164,8 @@ def _is_dots(segment: str) -> bool:
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    # Slashes at the start and at the end of a key do not matter, so they are dropped. Slashes in the middle stay: in a
-    # bucket, the folder `team//a` is not the folder `team/a`.
+    # `parse_uri` drops the slashes at both ends of a prefix before a store is opened there, so they do not count here.
+    # Slashes in the middle count: in a bucket, the folder `team//a` is not the folder `team/a`.
     inside = prefix.key.strip("/")
     return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))
 

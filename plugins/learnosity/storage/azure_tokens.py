@@ -35,9 +35,9 @@ _PASSES = re.compile(
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# azure-identity's error has this text if the metadata service of Azure's virtual machines does not reply. A machine
-# outside of Azure never gets a reply from this service. So on a machine that shows no sign of Azure, this text
-# means that the connection has no credentials, unless another part of the error matches `_PASSES`.
+# azure-identity's error has this text if nothing replies at the address of Azure's metadata service. On most machines
+# outside of Azure, nothing has this address. So on a machine that shows no sign of Azure, this text means that the
+# connection has no credentials, unless another part of the error matches `_PASSES`.
 _NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
 # Error codes of Microsoft's token service which say that the same request may succeed later. They are looked for before
 # the HTTP status is judged: a reply with such a code can have status 400, which otherwise means a final refusal.

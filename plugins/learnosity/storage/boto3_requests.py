@@ -83,8 +83,8 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
     def _get_ssl_context(self) -> Any:
         if self._tls is False:
             return super()._get_ssl_context()
-        # botocore adds the certificates for a proxy to a context that it gets here. The context of `Egress` is shared
-        # with all other clients, so it must not change.
+        # botocore adds the certificates of `proxies_config` to the context that this method returns. The context of
+        # `Egress` must not change, because other clients use it, too. So there is a new context for such certificates.
         return _new_tls(self._egress) if self._has_proxy_certificates else self._tls
 
     def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:

@@ -59,7 +59,7 @@ def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates
         if isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError):
             return Refused.CHANGED
         # To create a file only if none is there, obstore makes a hard link. Many mounted buckets and network drives
-        # have no hard links, and each kind raises another error. So any error counts as UNKNOWN, and the caller writes
-        # the file without a condition. If something else is wrong, that write fails, too.
+        # have no hard links, and each kind raises another error. So every error that comes here counts as UNKNOWN, and
+        # the caller writes the file without a condition. If something else is wrong, that write fails, too.
         return Refused.UNKNOWN if local and creates else Refused.ELSE
     return why_refused(status_of(reply), code_of(reply), reply, creates=creates)

@@ -179,7 +179,7 @@ _OF_KEYS = ("KMS.", "CloudKms", "KeyVault")
 
 # Failures without an error code: a regular expression for the text of the client's error, and what this text means.
 _CAUSES = (
-    # obstore's texts about a reply with status 2xx. First: the reply is cut off. Second: it is not that of a store.
+    # obstore's texts about a reply with status 2xx. First: the reply is cut off. Second: the reply is not of a store.
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # If the bucket lies in another region, S3 replies with a redirect that has no address.
@@ -235,7 +235,7 @@ _CAUSES = (
             "No store replies so. Check whether a proxy or a firewall replies in its place.",
         ),
     ),
-    # The next three are errors of the operating system about a local file or folder (`file://`).
+    # The next three are errors of the operating system about a file or folder, of `file://` or of an fsspec driver.
     (
         r"os error 36\b|file name too long",
         _refused("a name is longer than the file system takes", "It takes 253 bytes for a name, in most cases."),

@@ -22,7 +22,7 @@ def put_in_place(fs: Any, staged: str, target: str, size: int, aside: str) -> No
 
     :param size: bytes of the file.
     :param aside: a name that nothing has.
-    :raises OSError: the driver did not do it. A file that was there before is there still.
+    :raises OSError: the driver did not do it. A file that was moved to `aside` is moved back, if the driver can.
     """
     try:
         _move(fs, staged, target)

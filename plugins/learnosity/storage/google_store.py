@@ -16,7 +16,8 @@ from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import ObjectInfo
 
 # With this header, GCS sends an object that has `Content-Encoding: gzip` as it is stored. Without it, GCS decompresses
-# the object, its reply has no length, and obstore fails with an error that `_NOT_AS_STORED` finds.
+# the object (unless its `Cache-Control` is `no-transform`). Then the reply has no length or no entity tag, and obstore
+# fails with an error that `_NOT_AS_STORED` finds.
 AS_STORED = {"Accept-Encoding": "gzip"}
 _NOT_AS_STORED = re.compile(r"(Content-Length|E-?Tag) Header missing", re.IGNORECASE)
 

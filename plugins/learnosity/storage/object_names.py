@@ -105,7 +105,8 @@ def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # If an input URI names this file alone, its entity tag comes from obstore's `head`. The listing must give the same
-    # tag: a file whose tag differs between two attempts counts as changed input.
+    # If an input URI names this file alone, its entity tag comes from obstore's `head`. The listing gives the same tag:
+    # the inode number, the time in microseconds and the size. `inputs.find` relies on this form: it also compares files
+    # without the inode number, because that differs for a copy of the file.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from learnosity.errors import ConnectionConfigError
 
 _EVENT = "before-send.s3"
-# `located` lets boto3 send at most this many requests to find the region of a bucket. Without this limit, boto3 would
-# ask for ever if no reply names the region.
+# `located` lets boto3 send at most this many requests to find the region of a bucket. If no reply names the region,
+# boto3 itself would ask again and again, until it reaches Python's limit for nested calls.
 _MOST_REQUESTS = 5
 _SCOPE = re.compile(r"Credential=[^/]+(?:/[^/]+)*?/\d{8}/([^/]+)/([^/]+)/aws4_request")
 

@@ -134,7 +134,7 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, aws.NoCredentialsError):
         return _has_metadata_service()
     if type(error) is aws.HTTPClientError:
-        return False  # botocore raises subclasses for network failures, and this class itself for any other exception
+        return False  # botocore raises this class itself for any unknown exception; network failures have other classes
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):

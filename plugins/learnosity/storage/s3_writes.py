@@ -132,8 +132,8 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     is_header = any(name.lower().replace("-", "") in _HEADERS for name in metadata)
     by_boto3 = is_header or bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        # obstore sends `SSEKMSKeyId` and `BucketKeyEnabled` only if `ServerSideEncryption` begins with `aws:kms`. With
-        # any other value, or without one, boto3 writes the objects, because boto3 sends every argument.
+        # obstore sends `SSEKMSKeyId` and `BucketKeyEnabled` only if `ServerSideEncryption` begins with `aws:kms`.
+        # Here, it does not. If one of the two is set, boto3 writes the objects, because boto3 sends every argument.
         by_boto3 = by_boto3 or bool({"SSEKMSKeyId", "BucketKeyEnabled"} & extra_args.keys())
     decisive = _decided_by_environment(config, environment)
     if decisive:

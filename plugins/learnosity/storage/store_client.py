@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 180.0  # a request that fails later than this after its first attempt is not sent again
+PATIENCE_SECONDS = 180.0  # a request is not sent again if it fails later than this after its first attempt began
 FIRST_WAIT_SECONDS = 0.1  # longest wait between the first attempt and the second one
 MOST_WAIT_SECONDS = 15.0  # longest wait between any two attempts
 

@@ -41,11 +41,11 @@ It raises `StorageError` where it cannot, and `TransientStorageError` where it c
 # page is cut off here, so it counts as damaged.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
-# The names of obstore's temporary files end with `#` and a number, such as `a.json#1`. No result file at a local
-# destination has such a name, because `check_names` refuses it. So a file with such a name can be removed.
+# The names of obstore's temporary files end with `#` and a number, such as `a.json#1`. Landing never gives a file in a
+# local folder such a name: it refuses a result file with one. So a file with such a name is a remain, and is removed.
 _STAGED = re.compile(r"#\d+$")
-# A request that fails later than this after its first attempt is not sent again. A server can restart within this time.
-# If the request still fails, the uploads stay: no later task of the run removes them, and the DAG
+# A request is not sent again if it fails later than this after its first attempt began. A server can restart within
+# this time. If the request still fails, the uploads stay: no later task of the run removes them, and the DAG
 # `learnosity_retention` removes them only if it is configured.
 PATIENCE_SECONDS = 30.0
 

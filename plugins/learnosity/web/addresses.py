@@ -13,8 +13,9 @@ from urllib.parse import quote
 # In paths, `quote` does not encode these characters, because browsers do not encode them, either. Otherwise, a page
 # could have two addresses: one with `:`, and one with `%3A`.
 KEPT = ":@!$&'()*+,;=~"
-# If a file's name contains one of these characters or parts, such as `%`, `//` or `..`, the name is put into the query
-# of the address and not into the path. A server or browser could change such a path, and it would lead to another page.
+# If a file's name contains one of these characters or parts, such as `%`, `//` or `/../`, the name is put into the
+# query of the address and not into the path. A server or browser could change such a path, and the changed path would
+# lead to another page.
 _ODD = re.compile(r"[%?#\\|^\[\]]|//|(^|/)\.{1,2}(/|$)")
 # If a file's name is in the query, the path has this text where the name would be: `/view/-?file=100%25.json`.
 _PLACE = "-"

@@ -63,7 +63,7 @@ async def choose(request: Request, error: NoOneDatasetError) -> Response:
 
 
 async def refused(request: Request, error: HTTPException) -> Response:
-    """A page for 401, 403 and 404 that says what is wrong."""
+    """A page for an HTTP error, such as 401, 403, 404, 422 or 503, that says what is wrong."""
     return _problem(request, error.status_code, str(error.detail))
 
 

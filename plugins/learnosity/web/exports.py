@@ -127,7 +127,7 @@ def _pieces(entries: Sequence[FileEntry], read: Callable[[FileEntry], Iterator[b
 
 
 def _member(entry: FileEntry, taken: set[str]) -> str:
-    """The name of a file in the ZIP. A compressed file gets an ending that says so.
+    """The name of a file in the ZIP. A file that is compressed with gzip gets the ending `.gz`.
 
     :param taken: names that stand for something else. The name is added.
     """

@@ -46,7 +46,7 @@ def group_page(
 ) -> GroupPage:
     """The figures of a group.
 
-    :param users: its users, with their percents; None = the group has other groups below it.
+    :param users: its users, with their percents; None = they are not shown, or the file has groups beside them.
     :param path: names of the groups from the top to this one.
     :param request: the request that made the dataset: it names the levels.
     :param whole: whether the file was read to its end.

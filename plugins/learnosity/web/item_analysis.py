@@ -42,7 +42,7 @@ LEFT = 10.0  # x position of the first bar, in pixels
 
 
 class NotAThresholdError(ValueError):
-    """A value in the address cannot be a threshold. The message says which values can."""
+    """A value in the address cannot be a threshold, or a choice of questions. The message says which values can."""
 
 
 @dataclass(frozen=True, slots=True)

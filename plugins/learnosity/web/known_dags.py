@@ -20,7 +20,7 @@ from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.run_rows import PUBLISH_OPERATOR
 
 _KEPT = 20_000  # if the cache `_publishes` would get more entries than this, it is emptied first
-_BATCH = 500  # maximum number of DAGs that one query searches
+_BATCH = 500  # maximum number of DAGs whose texts one query searches for the operator
 _publishes: dict[str, bool] = {}
 
 

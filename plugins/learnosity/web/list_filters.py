@@ -26,8 +26,8 @@ _KEYS: dict[str, Callable[[Listed], Any]] = {
     "dag": lambda row: (row.dag_id, row.run_id),
 }
 # A click on the heading of a column sorts the list by this column. With one of these columns, the largest or newest
-# value then comes first; with any other column, the smallest value. If the list is already sorted by the column, the
-# click reverses the order.
+# value then comes first. The other columns have texts, which are then sorted from A to Z. If the list is already sorted
+# by the column, the click reverses the order.
 _LARGEST_FIRST = ("at", "records", "files", "size")
 
 

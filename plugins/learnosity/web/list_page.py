@@ -51,7 +51,7 @@ async def index(
     wanted: Annotated[Wanted, Depends(wanted)],
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Response:
-    """The datasets, failed and running runs of all DAGs whose runs and XComs the user may read, newest first."""
+    """The datasets, and the queued, running and failed runs, of all DAGs whose runs and XComs the user may read."""
 
     def shown() -> Response:
         rows = chosen(found.rows, wanted)

@@ -16,8 +16,9 @@ from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.page_threads import reading, working
-from learnosity.dataset.published import ElsewhereError, MissingManifestError, PublishedDataset
-from learnosity.errors import ConnectionConfigError, StorageError, TransientError
+from learnosity.dataset.published import ElsewhereError, MissingManifestError, PublishedDataset, check_is_at
+from learnosity.errors import ConnectionConfigError, MissingExtraError, StorageError, TransientError
+from learnosity.storage.uris import parse_uri
 from learnosity.web.addresses import segment
 from learnosity.web.completeness import completeness
 from learnosity.web.rendering import render
@@ -142,13 +143,15 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
     :raises HTTPException: 503: it cannot be read. `OtherDagError`: another DAG has landed it.
     """
     try:
+        # This check comes first: it must not depend on whether the connection in the URI exists.
+        check_is_at(parse_uri(found.destination_uri).text, found.manifest_uri, found.layout)
         store = await reading(with_connections_of, run.team, open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE, unlisted=True)
     except ElsewhereError:
-        # The error page shows this error's message to the user. That is safe: the message has only two URIs of the
-        # XCom, those of the manifest and of the destination, and nothing about connections.
+        # The error page shows this error's message to the user. The message has no secret: it has only the URIs of the
+        # manifest and of the destination. Both are in the XCom, which this user may read.
         raise
-    except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
+    except (ConnectionConfigError, MissingExtraError, StorageError, TransientError, MissingManifestError) as error:
         # All of these errors get the same reply. Otherwise, a user who can edit XComs could find out which connections
         # exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)

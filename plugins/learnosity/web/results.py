@@ -151,8 +151,9 @@ def _results(
     rows, users, calculated, group = chosen, None, False, None
     if chosen.kind is Kind.USERS:
         rows, calculated = users_with_percents(chosen)
-        # If a file lists groups beside users, perhaps some users of its own group are missing in it. Figures that are
-        # computed from only some users would be wrong. So `users` is None, and no figures are computed from users.
+        # If a file lists groups beside users, perhaps some users of its own group are missing in it. Figures of the
+        # group that are computed from only some of its users would be wrong. So `users` is None, and these figures are
+        # not computed from users. The row `Mean` below the table is computed: it is only about the users in the table.
         users = None if Kind.GROUPS in tables_by_kind(document) else rows
     if has_report(dataset.layout.dataset_type):
         group = replace(group_page(document, users, path, request, whole=not document.cut), calculated=calculated)

@@ -25,6 +25,7 @@ from learnosity.web.run_rows import label as instance_label
 RETURNED_NOTHING = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
 UNREAD = "What this task returned was not read: the tasks of this run returned more than a page reads."
 FAILED = ("failed", "upstream_failed")
+ENDED_WELL = ("success", "skipped")
 # Airflow gives this state to a task instance that the DAG does not have any more. For example, a task ran with five
 # mapped instances, a user cleared it, and then it had only three: the other two are `removed`.
 REMOVED = "removed"
@@ -218,16 +219,19 @@ def _map_indexes(
 
 
 def _of_dataset(instances: Mapping[int, Instance], map_index: int) -> list[Instance]:
-    """The instances of one task that belong to the dataset with this map index. -1 = the task is not expanded yet."""
+    """The instances of one task that belong to a dataset, by the map index of its publish task.
+
+    :param map_index: -1 = the publish task is not mapped, or not expanded yet: all instances belong to the dataset.
+    """
     return [each for index, each in instances.items() if map_index < 0 or index in (map_index, -1)]
 
 
 def _step(task_id: str, instances: Sequence[Instance]) -> Step:
     instances = [each for each in instances if each.state != REMOVED] or instances
     states = [str(each.state or "none") for each in instances]
-    # All instances of a mapped task are shown with one state: a failure if there is one, or else a state other than
-    # success, or else success.
-    state = min(states, key=lambda each: (each not in FAILED, each == "success"))
+    # All instances of a mapped task are shown with one state: a failure if there is one, or else the state of one that
+    # has not ended, or else skipped, or else success.
+    state = min(states, key=lambda each: (each not in FAILED, each in ENDED_WELL, each == "success"))
     starts = [each.start_date for each in instances if each.start_date]
     ends = [each.end_date for each in instances if each.end_date]
     return Step(

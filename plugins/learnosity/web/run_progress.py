@@ -23,13 +23,13 @@ SHOWN = 20  # the page shows at most this many failed tasks, this many tasks in 
 GOING = ("queued", "running")
 # Airflow's state of a task that has failed and waits for its next try.
 RETRY = "up_for_retry"
-# States of a task that has failed and waits for its next try or is in it. A task in its first try may have these
-# states, too, except `RETRY`. So with the other states, `progress` also checks that the task has reported a failure,
-# and that the number of its try is above 1.
+# A task that has failed and waits for its next try, or is in its next try, has one of these states. A task in its first
+# try may have these states, too, except `RETRY`. So with the other states, `progress` also checks that the task has
+# reported a failure, and that the number of its try is above 1.
 AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"
-# The text that the page shows for a running task, by the task's operator.
+# The headline of the page, by the operator of the task that the run has reached. This task may not have begun yet.
 DOING = {
     "LearnosityCreateDatasetOperator": "Making the dataset and starting its job",
     "LearnosityJobSensor": "Waiting for Learnosity's job",
@@ -160,7 +160,7 @@ def progress(
 
 def _waits_for_retry(instances: Sequence[Instance], now: Step | None) -> Sequence[Instance]:
     """The instances of a task that failed and wait to be tried again; none if another one of the task still works."""
-    ended = ("success", REMOVED)
+    ended = ("success", "skipped", REMOVED)
     mine = [each for each in instances if now and each.task_id == now.task_id and each.state not in ended]
     return mine if all(each.state == RETRY for each in mine) else ()
 
@@ -182,8 +182,10 @@ def _headline(
         return "Failed"
     if state not in GOING:
         return "No dataset"
+    if state == "queued" and (now is None or now.started is None):
+        return "Waiting to start"
     if now is None:
-        return "Running" if state == "running" else "Waiting to start"
+        return "Running"
     if pauses:
         return f"{now.task_id} failed and waits to be tried again"
     return DOING.get(operators.get(now.task_id, ""), f"Running {now.task_id}")

@@ -37,9 +37,9 @@ _USED = (*sorted(PUBLISHED_KEYS), "learnosity_conn_id", "file_count", "total_byt
 # Maximum number of XComs that are read for the datasets of a run. A dataset has two of them, from its create task and
 # from its publish task, so this is enough for 2,000 datasets.
 MAX_ROWS = 4_000
-# If Airflow keeps XComs in object storage, the database has only the address of a value, as a text. A request is needed
-# to get the value. So in addition to `MAX_ROWS`, at most this many such texts are read. They are of tasks that have no
-# operator of this package.
+# If Airflow keeps XComs in object storage, the database has only the address of a value, as a text. This text does not
+# say whether the value names a dataset, and to get the value costs a request. So of tasks that have no operator of this
+# package, at most this many texts are read, in addition to the `MAX_ROWS` XComs.
 MAX_TEXTS = 50
 MAX_VALUE = 20_000  # an XCom with more characters is not read whole
 # From an XCom with more than `MAX_VALUE` characters, only the values of the keys `_USED` are read, as texts. Each text

@@ -29,8 +29,8 @@ from learnosity.web.run_rows import returned_values, task_instances
 from learnosity.web.task_reports import task_reports
 from learnosity.web.team_connections import team_of
 
-USUAL_RUNS = 12  # the usual duration of a task is computed from at most this many earlier runs
-USUAL_ROWS = 1_000  # of all these earlier runs together, at most this many task instances are read
+USUAL_RUNS = 12  # the usual duration of a task is computed from at most this many runs that have published
+USUAL_ROWS = 1_000  # of all these runs together, at most this many task instances are read
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
 MAX_ROWS = 2_000  # maximum number of rows that each of the two queries reads: one for reports, one for states of jobs
 MAX_VALUE = 20_000  # maximum number of characters of a report, and of a job's state; a longer one is not read
 
-_LARGEST = 2**63  # no task writes a number as large as this, so a report with such a number is not used
+_LARGEST = 2**63  # no task writes a number as large as this, or below 0, so a report with such a number is not used
 
 T = TypeVar("T", bound=msgspec.Struct)
 Key = tuple[str, int]

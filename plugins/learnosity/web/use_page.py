@@ -234,7 +234,8 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
         return Rows(root.path, table.name, above=table.keys[:-1]) if table and not table.lone else None
     name = root.path.rpartition("/")[2]
     # If the files of all groups have the same name, each group has a folder: `data.json`, `north/data.json`. Then the
-    # code on the page gets the level of a row from the number of folders in the path. Otherwise, it gives no level.
+    # code on the page gets the level of a row from the number of folders in the path. Otherwise, the code gives
+    # the rows no level.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
     below = f"/{name}" if same else name.removeprefix(stem_of(name))
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)

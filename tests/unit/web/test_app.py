@@ -24,11 +24,13 @@ import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api import security
 from airflow.models.dag import DagModel
+from airflow.sdk import Connection
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from obstore.store import LocalStore
 
+from learnosity import connections
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo, LevelInfo
@@ -37,6 +39,7 @@ from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_fil
 from learnosity.errors import IncompleteDatasetError
 from learnosity.hooks import LearnosityHook
 from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.uris import parse_uri
 from learnosity.web import audit, compare_page, known_dags, list_page, list_rows, routes, runs
 from learnosity.web import rights as rights_of_pages
 from learnosity.web.app import app
@@ -170,7 +173,8 @@ class Site:
         (made,) = self.run.datasets
         assert made.publication is not None
         layout = made.publication.layout
-        moved = replace(made.publication, destination_uri=uri, manifest_uri=f"{uri}/{layout.manifest}")
+        manifest_uri = f"{parse_uri(uri).text}/{layout.manifest}"
+        moved = replace(made.publication, destination_uri=uri, manifest_uri=manifest_uri)
         self.run = replace(self.run, datasets=(replace(made, publication=moved),))
 
     def get(self, path: str = "", **query: Any) -> Any:
@@ -528,6 +532,24 @@ class TestWhatIsRead:
         elsewhere = replace(made.publication, manifest_uri="file:///elsewhere/manifest.json")
         site.run = replace(site.run, datasets=(replace(made, publication=elsewhere),))
         assert site.get().status_code == 409
+
+    def test_a_reply_does_not_depend_on_which_connections_exist(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site.publish(GROUPS)
+        (made,) = site.run.datasets
+        assert made.publication is not None
+        known = Connection(conn_id="known", conn_type="aws", login="a", password="b")
+        monkeypatch.setattr(connections, "find_connection", {"known": known}.get)
+        replies = set()
+        for name in ("known", "unknown"):
+            destination = f"s3://{name}@bucket/p"
+            edited = replace(made.publication, manifest_uri="s3://elsewhere/x", destination_uri=destination)
+            site.run = replace(site.run, datasets=(replace(made, publication=edited),))
+            replies.add((site.get().status_code, site.get().text))
+        ((status, text),) = replies
+        assert status == 409
+        assert "does not lie at the destination s3://bucket/p" in text
 
     @pytest.mark.parametrize("route", ROUTES)
     def test_what_another_dag_has_landed_is_refused_to_users_who_may_not_read_it(self, site: Site, route: str) -> None:

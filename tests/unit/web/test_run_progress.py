@@ -147,6 +147,38 @@ def test_a_task_of_which_other_instances_work_goes_on() -> None:
     assert look(several).headline == DOING[LANDING]
 
 
+@pytest.mark.parametrize("begun", [None, START])
+def test_a_queued_run_waits_until_a_task_begins(begun: datetime | None) -> None:
+    several = [Row(task_id) for task_id in OPERATORS]
+    assert look([], "queued").headline == look(several, "queued").headline == "Waiting to start"
+    several[0].state, several[1].start_date = "success", begun  # a user has cleared the second task
+    assert look(several, "queued").headline == (
+        "Waiting to start" if begun is None else DOING[OPERATORS["wait_for_job"]]
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("states", "shown", "headline"),
+    [
+        (("skipped", "running"), "running", DOING[OPERATORS["create_dataset"]]),
+        (("skipped", None), "none", DOING[OPERATORS["create_dataset"]]),
+        (("skipped", "up_for_retry"), "up_for_retry", "create_dataset failed and waits to be tried again"),
+        (("skipped", "success"), "skipped", DOING[OPERATORS["wait_for_job"]]),
+        (("skipped", "failed", "running"), "failed", "Failed in create_dataset"),
+        (("success", "upstream_failed", None), "upstream_failed", DOING[OPERATORS["wait_for_job"]]),
+        (("success", "success"), "success", DOING[OPERATORS["wait_for_job"]]),
+    ],
+)
+def test_a_mapped_task_goes_on_while_one_of_its_instances_does(
+    states: tuple[str | None, ...], shown: str, headline: str, order: int
+) -> None:
+    several = [Row("create_dataset", state, index, START) for index, state in enumerate(states[::order])]
+    several.append(Row("wait_for_job"))
+    assert steps(several, PLACES)[0].state == shown
+    assert look(several).headline == headline
+
+
 def test_the_landing_of_all_shards_is_added_up() -> None:
     landing = [Row("land.land_files", "success", 0, START), Row("land.land_files", "running", 1, START)]
     told = TaskReports(
