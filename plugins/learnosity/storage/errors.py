@@ -182,7 +182,7 @@ def _message_of(text: str) -> str:
     if detail := _DETAIL.search(text):
         return detail[1]
     found = _MESSAGE.search(text)
-    return (found[1] or found[2]) if found else ""
+    return (found[1] or found[2] or found[3]) if found else ""
 
 
 def _details_of(text: str) -> str:
@@ -252,7 +252,7 @@ def url_is_refused(status: int, code: str = "") -> bool:
 def code_of(answer: str) -> str:
     """The error code in the XML or JSON of a reply; "" = none."""
     found = _CODE.search(answer[:MAX_ANSWER_BYTES])
-    return (found[1] or found[2]) if found else ""
+    return (found[1] or found[2] or found[3]) if found else ""
 
 
 def status_of(text: str) -> int:

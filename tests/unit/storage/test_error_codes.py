@@ -120,6 +120,7 @@ def test_a_limit_of_google_that_comes_as_403_asks_for_less(code: str) -> None:
         (in_json("rateLimitExceeded"), "rateLimitExceeded"),
         ('{"error":{"code":"AuthenticationFailed","message":"No."}}', "AuthenticationFailed"),
         ('{"code" : "ServerBusy"}', "ServerBusy"),
+        ("Error deleting file.json: No. (code: AccessDenied)", "AccessDenied"),
         ("\ufeff" + in_xml("ServerBusy"), "ServerBusy"),
         ("", ""),
         ("<html><body>Bad gateway</body></html>", ""),
