@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from learnosity.errors import JobHaltedError, LearnosityError
+from learnosity import errors
+from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, PermanentError
 
 if TYPE_CHECKING:
     from learnosity.api.jobs import Job
@@ -22,6 +23,18 @@ def halted(reference: str, error: str | None) -> JobHaltedError:
         f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
         "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
     )
+
+
+def refused(kind: object, message: str) -> PermanentError:
+    """The error for a wait that the triggerer has ended because its polls were refused.
+
+    :param kind: the name of the error's class, so that the advice is that of the same error in the task. If it is not
+        known here, as with an event of another release, the error is a `PermanentApiError`.
+    """
+    found = getattr(errors, str(kind), None)
+    if isinstance(found, type) and issubclass(found, PermanentError):
+        return found(message)
+    return PermanentApiError(message)
 
 
 def why_unfinished(job: Job | None, error: LearnosityError | None) -> str:

@@ -22,7 +22,7 @@ from learnosity.errors import (
     TransientApiError,
     TransientError,
 )
-from learnosity.job_end import halted, timed_out, why_unfinished
+from learnosity.job_end import halted, refused, timed_out, why_unfinished
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import ReportsTemplates, report_failures
@@ -240,6 +240,8 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
         with report_failures(context), self._soft():
+            with suppress(LearnosityError):  # an event that ends the wait counts, even if the job cannot be read again
+                self._read_job()  # an error names the connection
             self._apply_run_config(context)
             return self._end(event)
 
@@ -258,7 +260,7 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         if status == WaitStatus.INTERRUPTED:
             raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
         if status == WaitStatus.ERROR:
-            raise PermanentApiError(str((event or {}).get("message")))
+            raise refused((event or {}).get("kind"), str((event or {}).get("message")))
         raise PermanentApiError(f"The wait for job {reference} ended with an unknown status ({status!r}).")
 
     async def _poll(self) -> Job | None:

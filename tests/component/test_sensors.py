@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,16 +27,21 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.listener import get_listener_manager
 
 from learnosity.api.jobs import Job
+from learnosity.api.poll_intervals import PollResult
 from learnosity.api.refusals import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 from learnosity.end_in_triggerer import needed_in_worker
 from learnosity.errors import (
+    ApiError,
     AuthenticationError,
     ConnectionConfigError,
     JobHaltedError,
     LearnosityError,
+    MissingExtraError,
     PermanentApiError,
     RequestError,
     TransientError,
+    UnexpectedReplyError,
+    WrongAddressError,
 )
 from learnosity.kept_refusals import KEY
 from learnosity.sensors import LearnosityJobSensor
@@ -306,6 +311,66 @@ class TestTheEndOfTheWait:
 
 
 CREATED = {"dataset_id": "d", "job_reference": "a-job", "learnosity_conn_id": CONN}
+
+
+class TestAWaitThatIsRefused:
+    """It is told alike, whether the first poll was refused or the triggerer has ended it."""
+
+    def told(self, given: Any, act: Callable[[LearnosityJobSensor, Any], Any]) -> tuple[type[BaseException], Any]:
+        notes = Notes()
+        context = context_of(notes=notes)
+        waits = sensor(job_reference=given, learnosity_conn_id=None)
+        context["ti"] = SimpleNamespace(task_id="wait_for_job", task=waits)
+        with pytest.raises(LearnosityError) as ended:
+            act(waits, context)
+        return type(ended.value), notes[FAILURE_KEY]
+
+    @pytest.mark.parametrize("given", [CREATED, "a-job"], ids=str)
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            AuthenticationError("wrong key.", code=41003),
+            ConnectionConfigError("no consumer secret."),
+            WrongAddressError("a redirect."),
+            UnexpectedReplyError("no list of jobs."),
+            MissingExtraError("a package is missing."),
+            RequestError("the job is no job."),
+            PermanentApiError("refused."),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_with_the_same_error_connection_and_advice(
+        self, monkeypatch: pytest.MonkeyPatch, refusal: LearnosityError, given: Any
+    ) -> None:
+        async def refused(self: LearnosityJobSensor) -> Job | None:
+            raise refusal
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", refused)
+        trigger = LearnosityJobTrigger("a-job", CONN, 15, 0.0, 0.0)
+        event = json.loads(json.dumps(trigger._event(PollResult(error=refusal, final=True))))
+        at_once = self.told(given, lambda waits, context: waits.execute(context))
+        deferred = self.told(given, lambda waits, context: waits.execute_complete(context, event))
+        assert deferred == at_once
+        connection = CONN if given is CREATED else "learnosity_default"
+        assert (f"connection was '{connection}'" in deferred[1]["message"]) == isinstance(refusal, ApiError)
+
+    UNKNOWN = (None, "", 7, ["x"], "Unheard", "KeyError", "LearnosityError", "TransientError", "dataclass", "Findings")
+
+    @pytest.mark.parametrize("more", [{}, *({"kind": kind} for kind in UNKNOWN)], ids=str)
+    def test_with_a_permanent_error_where_the_event_does_not_tell_a_kind_that_is_known(self, more: Any) -> None:
+        """Events of an earlier release tell none, and those of a later one may tell another."""
+        event = {"status": "error", "job_reference": "a-job", "message": "refused.", **more}
+        found, report = self.told(CREATED, lambda waits, context: waits.execute_complete(context, event))
+        assert found is PermanentApiError
+        assert report["message"] == f"refused. The Learnosity connection was '{CONN}'."
+
+    @pytest.mark.parametrize("given", [None, {}, [], {"dataset_id": "d"}, 7.5], ids=repr)
+    def test_also_where_what_create_dataset_returned_cannot_be_read(self, given: Any) -> None:
+        event = {"status": "error", "job_reference": "a-job", "message": "refused.", "kind": "AuthenticationError"}
+        found, report = self.told(given, lambda waits, context: waits.execute_complete(context, event))
+        assert (found, report["message"]) == (AuthenticationError, "refused.")
+        completed = {"status": "completed", "job_reference": "a-job"}
+        assert sensor(job_reference=given).execute_complete(NO_CONTEXT, completed) == "a-job"
 
 
 class TestAnEndThatAirflowItselfGivesTheWait:
