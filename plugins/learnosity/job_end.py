@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
 from learnosity import errors
 from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, PermanentError
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseSensorOperator
+
     from learnosity.api.jobs import Job
 
 
@@ -57,3 +66,21 @@ def timed_out(reference: str, minutes: object, why: str) -> AirflowSensorTimeout
         f"Job {reference} was not finished within {minutes} minutes. {f'{why} ' if why else ''}It may still run at "
         "Learnosity: clear this task to continue the wait, or raise job_timeout."
     )
+
+
+@contextmanager
+def skips(task: BaseSensorOperator, *, polled: bool = False) -> Iterator[None]:
+    """Skip a task with `soft_fail` or `never_fail`, instead of failing it, when the job is halted or the time is up.
+
+    :param polled: the errors are those of polls that Airflow does not see, because the wait is deferred. So the task is
+        also skipped where Airflow would skip it: with `never_fail` after every error; default False.
+    """
+    try:
+        yield
+    except (Exception, AirflowTaskTimeout) as error:  # AirflowTaskTimeout is no Exception: only a BaseException
+        is_end = isinstance(error, (JobHaltedError, AirflowSensorTimeout))
+        is_soft = is_end or (polled and isinstance(error, (AirflowTaskTimeout, AirflowFailException)))
+        is_skip = isinstance(error, AirflowSkipException)
+        if not is_skip and ((task.soft_fail and is_soft) or (task.never_fail and (polled or is_end))):
+            raise AirflowSkipException(f"Skipped, because soft_fail or never_fail is set: {error}") from error
+        raise

@@ -16,9 +16,12 @@ from airflow.sdk import DAG, Asset, Context, task, task_group
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import (
     AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
     AirflowRuntimeError,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     ErrorType,
     TaskDeferralError,
     TaskDeferred,
@@ -488,6 +491,73 @@ class TestAsAirflowsOwnSensors:
         reference = a_job(simulator, "halted")
         with pytest.raises(AirflowSkipException, match="no record|never_fail"):
             sensor(job_reference=reference, deferrable=deferrable, mode=mode, **{soft: True}).execute(context_of())
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            AuthenticationError("wrong key"),
+            ConnectionConfigError("no secret"),
+            PermanentApiError("refused"),
+            AirflowFailException("x"),
+            AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR)),
+            AirflowTaskTimeout("execution_timeout"),
+            AirflowSkipException("a subclass skips it"),
+            KeyError("a fault of the program"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail", ""])
+    def test_an_error_of_a_poll_skips_the_task_as_airflow_does_it(
+        self, deferrable: bool, mode: str, soft: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fails(self: LearnosityJobSensor) -> Job | None:
+            raise error
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", fails)
+        context = context_of() | {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
+        also_soft = isinstance(error, (AirflowTaskTimeout, AirflowFailException))
+        skips = soft == "never_fail" or (also_soft and soft == "soft_fail")
+        with pytest.raises(AirflowSkipException if skips else type(error)):
+            sensor(deferrable=deferrable, mode=mode, **({soft: True} if soft else {})).execute(context)
+
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail", ""])
+    @pytest.mark.parametrize("status", ["halted", "timeout", "interrupted", "error", "unheard of"])
+    def test_an_end_of_a_deferred_wait_skips_the_task_likewise(
+        self, deferrable: bool, mode: str, soft: str, status: str
+    ) -> None:
+        event = {"status": status, "message": "why", "job_reference": "a-job"}
+        waits = sensor(deferrable=deferrable, mode=mode, **({soft: True} if soft else {}))
+        skips = soft == "never_fail" or (soft == "soft_fail" and status in ("halted", "timeout"))
+        notes = Notes()
+        with pytest.raises((LearnosityError, AirflowException)) as ended:
+            waits.execute_complete(context_of(notes=notes), event)
+        assert isinstance(ended.value, AirflowSkipException) is skips
+        assert (FAILURE_KEY in notes) is not skips
+        assert waits.execute_complete(NO_CONTEXT, event | {"status": "completed"}) == "a-job"
+
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
+    @pytest.mark.parametrize("wrong", [{"job_reference": None}, {"job_timeout": -1}], ids=str)
+    def test_arguments_that_cannot_be_used_fail_the_task_all_the_same(
+        self, deferrable: bool, mode: str, soft: str, wrong: dict[str, Any]
+    ) -> None:
+        with pytest.raises(RequestError):
+            sensor(deferrable=deferrable, mode=mode, **{soft: True}, **wrong).execute(context_of())
+
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
+    def test_a_job_that_runs_is_waited_for(
+        self, deferrable: bool, mode: str, soft: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away(self: LearnosityJobSensor) -> Job | None:
+            raise TransientError("502")
+
+        def slept(seconds: float) -> None:
+            raise InterruptedError
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", away)
+        monkeypatch.setattr("airflow.sdk.bases.sensor.time.sleep", slept)
+        kind = TaskDeferred if deferrable else InterruptedError if mode == "poke" else AirflowRescheduleException
+        with pytest.raises(kind):
+            sensor(deferrable=deferrable, mode=mode, **{soft: True}).execute(context_of())
 
     def test_a_halted_job_fails_the_task_otherwise(self, simulator: Simulator, deferrable: bool, mode: str) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="no record"))
