@@ -5,6 +5,10 @@ The config of a run cannot be changed, so no advice says so: a run with another 
 
 from __future__ import annotations
 
+import re
+
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
 from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
@@ -48,9 +52,13 @@ _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (RequestError, NEW_RUN),
     (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
 )
-# If the message of an error of this package contains one of these texts, in upper or lower case, it already says what
-# to do. So no advice is added to it.
-_SAID = ("clear ", "trigger a new run", "correct the schedule file")
+# If a message of this package contains one of these texts, in upper or lower case, it already says what to do. So no
+# advice is added to it. "clear" counts only where a sentence or its instruction begins: it is also another word.
+_SAID = re.compile(r"(?:^|[.:;?!]\s|\bthen )clear\s|\btrigger a new run\b|\bcorrect the schedule file\b", re.IGNORECASE)
+# Names in quotes, and URIs. A file may have a name like one of these texts.
+_NAMES = re.compile(r"(?<!\w)(['\"`]).*?\1(?!\w)|\b[a-z][a-z0-9+.-]*://\S*\w", re.IGNORECASE)
+# Errors with messages of this package. A wait whose time is up ends with the class of Airflow and such a message.
+_OURS = (LearnosityError, AirflowSensorTimeout)
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 
 
@@ -59,6 +67,6 @@ def what_to_do(error: BaseException, task_id: str) -> str:
 
     :param task_id: the task that failed.
     """
-    if isinstance(error, LearnosityError) and any(words in str(error).lower() for words in _SAID):
+    if isinstance(error, _OURS) and _SAID.search(_NAMES.sub("_", str(error))):
         return ""
     return next((text for kind, text in _BY_TYPE if isinstance(error, kind)), _OTHER).format(task=task_id)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
-from learnosity.errors import JobHaltedError, LearnosityError
+from learnosity import errors
+from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, PermanentError
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseSensorOperator
+
     from learnosity.api.jobs import Job
 
 
@@ -22,6 +32,18 @@ def halted(reference: str, error: str | None) -> JobHaltedError:
         f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
         "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
     )
+
+
+def refused(kind: object, message: str) -> PermanentError:
+    """The error for a wait that the triggerer has ended because its polls were refused.
+
+    :param kind: the name of the error's class, so that the advice is that of the same error in the task. If it is not
+        known here, as with an event of another release, the error is a `PermanentApiError`.
+    """
+    found = getattr(errors, str(kind), None)
+    if isinstance(found, type) and issubclass(found, PermanentError):
+        return found(message)
+    return PermanentApiError(message)
 
 
 def why_unfinished(job: Job | None, error: LearnosityError | None) -> str:
@@ -44,3 +66,21 @@ def timed_out(reference: str, minutes: object, why: str) -> AirflowSensorTimeout
         f"Job {reference} was not finished within {minutes} minutes. {f'{why} ' if why else ''}It may still run at "
         "Learnosity: clear this task to continue the wait, or raise job_timeout."
     )
+
+
+@contextmanager
+def skips(task: BaseSensorOperator, *, polled: bool = False) -> Iterator[None]:
+    """Skip a task with `soft_fail` or `never_fail`, instead of failing it, when the job is halted or the time is up.
+
+    :param polled: the errors are those of polls that Airflow does not see, because the wait is deferred. So the task is
+        also skipped where Airflow would skip it: with `never_fail` after every error; default False.
+    """
+    try:
+        yield
+    except (Exception, AirflowTaskTimeout) as error:  # AirflowTaskTimeout is no Exception: only a BaseException
+        is_end = isinstance(error, (JobHaltedError, AirflowSensorTimeout))
+        is_soft = is_end or (polled and isinstance(error, (AirflowTaskTimeout, AirflowFailException)))
+        is_skip = isinstance(error, AirflowSkipException)
+        if not is_skip and ((task.soft_fail and is_soft) or (task.never_fail and (polled or is_end))):
+            raise AirflowSkipException(f"Skipped, because soft_fail or never_fail is set: {error}") from error
+        raise

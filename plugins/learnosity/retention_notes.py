@@ -16,9 +16,9 @@ from learnosity.storage.uris import parse_uri
 from learnosity.task_state import StateStore, patiently
 
 KEY = "learnosity_retention"
-# Maximum number of removals in the list `begun`. A removal is taken out of the list when its dataset is gone. So the
-# list keeps removals that failed, that were killed, or that were given up, because the dataset has to stay after all.
-# If there are more than this, the oldest are dropped from the list.
+# Maximum number of removals in the list `begun`. A removal is taken out of the list when its dataset is gone, or when
+# the removal is given up, because the dataset has to stay after all. So the list keeps removals that failed or were
+# killed. If there are more than this, the oldest are dropped from the list.
 MOST_BEGUN = 150
 
 
@@ -67,10 +67,15 @@ class Notes:
         await self._save()
         return counts
 
-    async def done(self, entry: Entry) -> None:
-        """Note that a dataset is removed."""
+    async def done(self, entry: Entry, is_removed: bool = True) -> None:
+        """Note that a dataset is removed, or that its removal is given up.
+
+        A removal that is given up must not stay in the list: somebody else may remove the dataset before the next try,
+        and `settle` would then count it as removed by this run.
+        """
         self.begun = [each for each in self.begun if not _is_same(each, entry)]
-        self.removed.append(entry)
+        if is_removed:
+            self.removed.append(entry)
         await self._save()
 
     async def _save(self) -> None:

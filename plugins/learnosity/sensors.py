@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, XComArg, conf
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralError, TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralError, TaskDeferred
 
 from learnosity.api.defaults import MAX_JOB_MINUTES
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
-    JobHaltedError,
     LearnosityError,
     PermanentApiError,
     RequestError,
     TransientApiError,
     TransientError,
 )
-from learnosity.job_end import halted, timed_out, why_unfinished
+from learnosity.job_end import halted, refused, skips, timed_out, why_unfinished
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import ReportsTemplates, report_failures
@@ -62,6 +61,7 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
     :param timeout: Airflow's name for the time limit, in seconds; used when `job_timeout` is not given.
     :param mode: where `deferrable` is False: `reschedule` (default) or `poke`.
     :param soft_fail: skip the task instead of failing it when the job is halted or the time is up; default False.
+    :param never_fail: skip it after every error of a poll, too; default False.
     """
 
     template_fields: Sequence[str] = ("job_reference", "learnosity_conn_id", "poll_interval", "job_timeout")
@@ -102,7 +102,7 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         :raises JobHaltedError: the job ended without a dataset.
         :raises AirflowSensorTimeout: the deadline passed. The job may still run.
         """
-        with report_failures(context), self._soft():
+        with report_failures(context), skips(self):
             return self._wait(context)
 
     def _wait(self, context: Context) -> Any:
@@ -122,7 +122,9 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
             except AirflowSensorTimeout:
                 raise timed_out(str(self.job_reference), self.job_timeout, self._why) from None
             return self.job_reference
-        if self.poke(context):
+        with skips(self, polled=True):
+            is_completed = self.poke(context)
+        if is_completed:
             return self.job_reference
         from learnosity.end_in_triggerer import needs_worker
         from learnosity.triggers import LearnosityJobTrigger
@@ -161,16 +163,6 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
             self.job_reference = created.get("job_reference") or ""
             self._dataset_type = str(created.get("dataset_type") or "")
         self.job_reference = str(self.job_reference).strip()
-
-    @contextmanager
-    def _soft(self) -> Iterator[None]:
-        """Skip the task instead of failing it, if `soft_fail` or `never_fail` is set, also in a deferred wait."""
-        try:
-            yield
-        except (JobHaltedError, AirflowSensorTimeout) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped, because soft_fail or never_fail is set: {error}") from error
-            raise
 
     def poke(self, context: Context) -> bool:
         """Whether the job is completed. False after a transient error, and after a refusal that may pass."""
@@ -239,7 +231,9 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
-        with report_failures(context), self._soft():
+        with report_failures(context), skips(self, polled=True):
+            with suppress(LearnosityError):  # an event that ends the wait counts, even if the job cannot be read again
+                self._read_job()  # an error names the connection
             self._apply_run_config(context)
             return self._end(event)
 
@@ -258,7 +252,7 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         if status == WaitStatus.INTERRUPTED:
             raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
         if status == WaitStatus.ERROR:
-            raise PermanentApiError(str((event or {}).get("message")))
+            raise refused((event or {}).get("kind"), str((event or {}).get("message")))
         raise PermanentApiError(f"The wait for job {reference} ended with an unknown status ({status!r}).")
 
     async def _poll(self) -> Job | None:

@@ -173,6 +173,6 @@ class LearnosityJobTrigger(BaseTrigger):
             return {"status": status.value, **event, "error": result.job.error}
         if result.error is not None and not result.timed_out:
             status = WaitStatus.INTERRUPTED if result.error.transient else WaitStatus.ERROR
-            return {"status": status.value, **event, "message": str(result.error)}
+            return {"status": status.value, **event, "message": str(result.error), "kind": type(result.error).__name__}
         why = why_unfinished(result.job, result.error)
         return {"status": WaitStatus.TIMEOUT.value, **event, **({"message": why} if why else {})}

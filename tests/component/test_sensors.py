@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,9 +16,12 @@ from airflow.sdk import DAG, Asset, Context, task, task_group
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import (
     AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
     AirflowRuntimeError,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     ErrorType,
     TaskDeferralError,
     TaskDeferred,
@@ -27,16 +30,21 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.listener import get_listener_manager
 
 from learnosity.api.jobs import Job
+from learnosity.api.poll_intervals import PollResult
 from learnosity.api.refusals import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 from learnosity.end_in_triggerer import needed_in_worker
 from learnosity.errors import (
+    ApiError,
     AuthenticationError,
     ConnectionConfigError,
     JobHaltedError,
     LearnosityError,
+    MissingExtraError,
     PermanentApiError,
     RequestError,
     TransientError,
+    UnexpectedReplyError,
+    WrongAddressError,
 )
 from learnosity.kept_refusals import KEY
 from learnosity.sensors import LearnosityJobSensor
@@ -308,6 +316,66 @@ class TestTheEndOfTheWait:
 CREATED = {"dataset_id": "d", "job_reference": "a-job", "learnosity_conn_id": CONN}
 
 
+class TestAWaitThatIsRefused:
+    """It is told alike, whether the first poll was refused or the triggerer has ended it."""
+
+    def told(self, given: Any, act: Callable[[LearnosityJobSensor, Any], Any]) -> tuple[type[BaseException], Any]:
+        notes = Notes()
+        context = context_of(notes=notes)
+        waits = sensor(job_reference=given, learnosity_conn_id=None)
+        context["ti"] = SimpleNamespace(task_id="wait_for_job", task=waits)
+        with pytest.raises(LearnosityError) as ended:
+            act(waits, context)
+        return type(ended.value), notes[FAILURE_KEY]
+
+    @pytest.mark.parametrize("given", [CREATED, "a-job"], ids=str)
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            AuthenticationError("wrong key.", code=41003),
+            ConnectionConfigError("no consumer secret."),
+            WrongAddressError("a redirect."),
+            UnexpectedReplyError("no list of jobs."),
+            MissingExtraError("a package is missing."),
+            RequestError("the job is no job."),
+            PermanentApiError("refused."),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_with_the_same_error_connection_and_advice(
+        self, monkeypatch: pytest.MonkeyPatch, refusal: LearnosityError, given: Any
+    ) -> None:
+        async def refused(self: LearnosityJobSensor) -> Job | None:
+            raise refusal
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", refused)
+        trigger = LearnosityJobTrigger("a-job", CONN, 15, 0.0, 0.0)
+        event = json.loads(json.dumps(trigger._event(PollResult(error=refusal, final=True))))
+        at_once = self.told(given, lambda waits, context: waits.execute(context))
+        deferred = self.told(given, lambda waits, context: waits.execute_complete(context, event))
+        assert deferred == at_once
+        connection = CONN if given is CREATED else "learnosity_default"
+        assert (f"connection was '{connection}'" in deferred[1]["message"]) == isinstance(refusal, ApiError)
+
+    UNKNOWN = (None, "", 7, ["x"], "Unheard", "KeyError", "LearnosityError", "TransientError", "dataclass", "Findings")
+
+    @pytest.mark.parametrize("more", [{}, *({"kind": kind} for kind in UNKNOWN)], ids=str)
+    def test_with_a_permanent_error_where_the_event_does_not_tell_a_kind_that_is_known(self, more: Any) -> None:
+        """Events of an earlier release tell none, and those of a later one may tell another."""
+        event = {"status": "error", "job_reference": "a-job", "message": "refused.", **more}
+        found, report = self.told(CREATED, lambda waits, context: waits.execute_complete(context, event))
+        assert found is PermanentApiError
+        assert report["message"] == f"refused. The Learnosity connection was '{CONN}'."
+
+    @pytest.mark.parametrize("given", [None, {}, [], {"dataset_id": "d"}, 7.5], ids=repr)
+    def test_also_where_what_create_dataset_returned_cannot_be_read(self, given: Any) -> None:
+        event = {"status": "error", "job_reference": "a-job", "message": "refused.", "kind": "AuthenticationError"}
+        found, report = self.told(given, lambda waits, context: waits.execute_complete(context, event))
+        assert (found, report["message"]) == (AuthenticationError, "refused.")
+        completed = {"status": "completed", "job_reference": "a-job"}
+        assert sensor(job_reference=given).execute_complete(NO_CONTEXT, completed) == "a-job"
+
+
 class TestAnEndThatAirflowItselfGivesTheWait:
     """The triggerer did not end it: none ran, or it failed. Airflow's own words do not say which job it was."""
 
@@ -423,6 +491,73 @@ class TestAsAirflowsOwnSensors:
         reference = a_job(simulator, "halted")
         with pytest.raises(AirflowSkipException, match="no record|never_fail"):
             sensor(job_reference=reference, deferrable=deferrable, mode=mode, **{soft: True}).execute(context_of())
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            AuthenticationError("wrong key"),
+            ConnectionConfigError("no secret"),
+            PermanentApiError("refused"),
+            AirflowFailException("x"),
+            AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR)),
+            AirflowTaskTimeout("execution_timeout"),
+            AirflowSkipException("a subclass skips it"),
+            KeyError("a fault of the program"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail", ""])
+    def test_an_error_of_a_poll_skips_the_task_as_airflow_does_it(
+        self, deferrable: bool, mode: str, soft: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fails(self: LearnosityJobSensor) -> Job | None:
+            raise error
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", fails)
+        context = context_of() | {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
+        also_soft = isinstance(error, (AirflowTaskTimeout, AirflowFailException))
+        skips = soft == "never_fail" or (also_soft and soft == "soft_fail")
+        with pytest.raises(AirflowSkipException if skips else type(error)):
+            sensor(deferrable=deferrable, mode=mode, **({soft: True} if soft else {})).execute(context)
+
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail", ""])
+    @pytest.mark.parametrize("status", ["halted", "timeout", "interrupted", "error", "unheard of"])
+    def test_an_end_of_a_deferred_wait_skips_the_task_likewise(
+        self, deferrable: bool, mode: str, soft: str, status: str
+    ) -> None:
+        event = {"status": status, "message": "why", "job_reference": "a-job"}
+        waits = sensor(deferrable=deferrable, mode=mode, **({soft: True} if soft else {}))
+        skips = soft == "never_fail" or (soft == "soft_fail" and status in ("halted", "timeout"))
+        notes = Notes()
+        with pytest.raises((LearnosityError, AirflowException)) as ended:
+            waits.execute_complete(context_of(notes=notes), event)
+        assert isinstance(ended.value, AirflowSkipException) is skips
+        assert (FAILURE_KEY in notes) is not skips
+        assert waits.execute_complete(NO_CONTEXT, event | {"status": "completed"}) == "a-job"
+
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
+    @pytest.mark.parametrize("wrong", [{"job_reference": None}, {"job_timeout": -1}], ids=str)
+    def test_arguments_that_cannot_be_used_fail_the_task_all_the_same(
+        self, deferrable: bool, mode: str, soft: str, wrong: dict[str, Any]
+    ) -> None:
+        with pytest.raises(RequestError):
+            sensor(deferrable=deferrable, mode=mode, **{soft: True}, **wrong).execute(context_of())
+
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
+    def test_a_job_that_runs_is_waited_for(
+        self, deferrable: bool, mode: str, soft: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away(self: LearnosityJobSensor) -> Job | None:
+            raise TransientError("502")
+
+        def slept(seconds: float) -> None:
+            raise InterruptedError
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", away)
+        monkeypatch.setattr("airflow.sdk.bases.sensor.time.sleep", slept)
+        kind = TaskDeferred if deferrable else InterruptedError if mode == "poke" else AirflowRescheduleException
+        with pytest.raises(kind):
+            sensor(deferrable=deferrable, mode=mode, **{soft: True}).execute(context_of())
 
     def test_a_halted_job_fails_the_task_otherwise(self, simulator: Simulator, deferrable: bool, mode: str) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="no record"))

@@ -189,7 +189,7 @@ class TestEvents:
         monkeypatch.setattr(refusals, "MISCONFIGURED_SECONDS", 0.05)
         monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps({"conn_type": "learnosity", "login": "k" * 16}))
         event = await event_of(trigger(await a_job(simulator)))
-        assert event["status"] == "error"
+        assert (event["status"], event["kind"]) == ("error", "ConnectionConfigError")
         assert "consumer secret" in event["message"]
 
     @pytest.mark.promise("no secret")

@@ -26,19 +26,25 @@ from airflow.sdk.exceptions import (
     XComNotFound,
 )
 
+from learnosity.advice import what_to_do
+from learnosity.dataset.manifest import LAND_AGAIN
 from learnosity.errors import (
     ApiError,
     AuthenticationError,
     ConnectionConfigError,
+    IncompleteDatasetError,
     InputError,
     JobHaltedError,
     LearnosityError,
     MissingExtraError,
+    PermanentApiError,
     RequestError,
     StorageError,
     TransientApiError,
+    UnexpectedReplyError,
     UnsafeNameError,
 )
+from learnosity.job_end import halted, timed_out
 from learnosity.operators import (
     LearnosityCreateDatasetOperator,
     LearnosityLandFilesOperator,
@@ -50,6 +56,7 @@ from learnosity.schedules.dags import InvalidScheduleError, invalid_dag
 from learnosity.schedules.templates import MissingTimeError, template_filters
 from learnosity.sensors import LearnosityJobSensor
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, report_failures, report_plan, report_progress
+from learnosity.task_state import how_to_start_over
 
 PUPIL = "pupil-4711"
 
@@ -154,10 +161,68 @@ def test_an_error_of_the_api_names_the_connection_and_the_host(error: ApiError, 
     )
 
 
-def test_a_message_that_says_what_to_do_gets_no_second_advice() -> None:
-    found = told(JobHaltedError("Halted: no sessions. Correct it, then clear create_dataset."))
+@pytest.mark.parametrize(
+    "error",
+    [
+        JobHaltedError("Halted: no sessions. Correct it, then clear create_dataset."),
+        halted("a-job", "line 3 of 's3://b/x' is no record"),
+        timed_out("a-job", 7, ""),
+        timed_out("a-job", 7, "The last poll failed: https://data.learnosity.com: 502."),
+        AirflowSensorTimeout(
+            "The job may still run at Learnosity, or have ended: clear this task to continue the wait."
+        ),
+        RequestError("create_dataset returned no dataset: was it marked as success by hand? Clear it."),
+        RequestError("'a' and \"b\" are no fields. Trigger a new run: the config of this run cannot be changed."),
+        RequestError(f"In doubt. DELETE {how_to_start_over('dag', 'run', 'group.create')}."),
+        IncompleteDatasetError("The user's file 'a/b' has changed. Clear list_files with its downstream tasks."),
+        IncompleteDatasetError("Users' files have changed. Clear land_files to land the rest; 'c' is one of them."),
+        IncompleteDatasetError("s3://b/manifest.json. Clear list_files with its downstream tasks."),
+        IncompleteDatasetError("It is no manifest (s3://b/x/): clear list_files."),
+        IncompleteDatasetError(f"s3://b/x cannot be read. {LAND_AGAIN}"),
+        UnexpectedReplyError("It is not understood. Check the pinned `version`, then clear the task."),
+        UnsafeNameError("'a' is no name (correct the extra, such as join('.', [name, format]), then clear list_files)"),
+        InvalidScheduleError("Correct the schedule file. Then its own DAG takes the place of this one."),
+    ],
+    ids=lambda error: str(error)[:60],
+)
+def test_a_message_that_says_what_to_do_gets_no_second_advice(error: BaseException) -> None:
+    found = told(error)
     assert found is not None
     assert found["advice"] == ""
+
+
+NAMES = (
+    "unclear rows.csv",
+    "clear rows.csv",
+    "my clear rows.csv",
+    "clear list_files.csv",
+    "nuclear data",
+    "a. Clear b.csv",
+    "trigger a new run.csv",
+    "retrigger a new runner.csv",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("message", ["'{}' is empty.", '"a/{}" is empty.', "`{}` is empty.", "A user's '{}' is empty."])
+def test_a_quoted_name_is_no_advice(name: str, message: str) -> None:
+    assert what_to_do(InputError(message.format(name)), "a").startswith("Correct the input files")
+
+
+@pytest.mark.parametrize("name", ["unclear rows.csv", "clear rows.csv", "my clear rows.csv", "a-clear b", "x/clear y"])
+@pytest.mark.parametrize("message", ["{} is empty.", "No input found at {}.", "{}: it is empty.", "{}"])
+def test_the_name_of_a_place_is_no_advice(name: str, message: str) -> None:
+    assert what_to_do(InputError(message.format(f"s3://b/{name}")), "a").startswith("Correct the input files")
+
+
+@pytest.mark.parametrize("said", ["it makes it clear that no job runs", "it is sent in the clear. Use https", "clear"])
+def test_the_word_for_something_else_is_no_advice(said: str) -> None:
+    assert what_to_do(PermanentApiError(f"Refused: {said}."), "a").startswith("When the cause is gone")
+
+
+@pytest.mark.parametrize("error", [AirflowSensorTimeout("It has timed out"), KeyError(": clear this task")], ids=str)
+def test_an_error_from_elsewhere_that_does_not_say_it_gets_advice(error: Exception) -> None:
+    assert "clear a " in what_to_do(error, "a")
 
 
 @pytest.mark.parametrize("error", [KeyError(PUPIL), ValueError(f"bad value {PUPIL}"), OSError(PUPIL)])

@@ -37,13 +37,13 @@ class Sweep:
     :param dry_run: nothing is written or removed.
     :param begins: is called before a dataset is removed, so that it is known even if the worker is killed. It returns
         the entry for the report.
-    :param done: is called after that.
+    :param done: is called after that; with False, if the removal was given up, because the dataset has to stay.
     """
 
     run: str
     dry_run: bool
     begins: Callable[[Entry], Awaitable[Entry]]
-    done: Callable[[Entry], Awaitable[None]]
+    done: Callable[[Entry, bool], Awaitable[None]]
     report: Report = field(default_factory=Report)
     earlier: Sequence[Entry] = ()
     """What earlier tries of this run have removed."""
@@ -135,12 +135,12 @@ class Sweep:
         if self._is_full():
             self.report.later += 1
             return
-        entry = _entry(self._place(store), layout, verdict)
+        entry = now = _entry(self._place(store), layout, verdict)
         if self.dry_run:
             self.report.goes.append(entry)
             return
         try:
-            entry = await self.begins(entry)
+            entry = await self.begins(now)
             removal = await remove(store, layout, self.run, judge, partial(self._left, store, layout))
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
@@ -149,9 +149,13 @@ class Sweep:
             if removal.unfinished:
                 self._problem(store, layout.dataset_type, layout.dataset_id, removal.unfinished)
             self.report.goes.append(entry)
-            await self.done(entry)
-        else:
-            self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
+            await self.done(entry, True)
+            return
+        self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
+        # If `entry` is not what there is now, an earlier try may have removed a part. If the rest cannot be judged, the
+        # removal is not given up: a later try goes on with it.
+        if entry == now or not may_be_cut_off(removal.verdict):
+            await self.done(entry, False)
 
     def _is_full(self) -> bool:
         return len(self.earlier) + len(self.report.goes) >= MOST_DATASETS

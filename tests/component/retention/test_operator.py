@@ -7,7 +7,8 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from learnosity import retention_operator
+from learnosity.dataset.manifest import sha256_hex
 from learnosity.destination import resolve_destination
 from learnosity.errors import (
     ConnectionConfigError,
@@ -28,7 +30,8 @@ from learnosity.errors import (
 from learnosity.lookups import LookupFailedError
 from learnosity.retention import remove as removing
 from learnosity.retention import sweep as sweeping
-from learnosity.retention.inventory import read_dataset, types
+from learnosity.retention.decide import Found, Latest
+from learnosity.retention.inventory import latest, read_dataset, types
 from learnosity.retention.rules import RetentionRules, Rule
 from learnosity.retention_notes import KEY
 from learnosity.retention_operator import (
@@ -81,6 +84,17 @@ class Run:
         return result
 
 
+# Why a dataset has to stay at the second look: what is found of it, what latest.json is, whether another run marks it.
+SECOND_LOOKS: dict[str, tuple[dict[str, Any], Latest | None, bool]] = {
+    "latest.json names it": ({}, Latest(layout_of(1).dataset_id), False),
+    "latest.json cannot be read": ({}, Latest(problem="403"), False),
+    "a landing is in flight": ({"has_notes": True}, None, False),
+    "it cannot be read": ({"is_published": False, "published_at": "", "problem": "403"}, None, False),
+    "another run has marked it": ({}, None, True),
+    "another run has removed its manifest": ({"is_published": False, "published_at": ""}, None, True),
+}
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The default destination, with three datasets. The third is the newest, and latest.json names it."""
@@ -105,6 +119,10 @@ def there(place: Path) -> set[int]:
 
 def ids(*numbers: int) -> list[str]:
     return [layout_of(number).dataset_id for number in numbers]
+
+
+def throw(error: Exception) -> Any:
+    raise error
 
 
 def removed(run: Run) -> set[str]:
@@ -433,6 +451,70 @@ def test_a_worker_that_is_killed_between_the_removal_and_its_note_loses_no_event
     run.state.values[KEY]["begun"] = entry
     run.go()
     assert removed(run) == set(ids(1, 2))
+
+
+@pytest.fixture(params=[*SECOND_LOOKS])
+def kept_at_the_second_look(
+    request: pytest.FixtureRequest, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.MonkeyPatch]:
+    """After its mark is written, the first dataset has to stay. Undo the patch, and it may go again."""
+    real, one = read_dataset, ids(1)[0]
+    found, newest, mark = SECOND_LOOKS[request.param]
+
+    async def second_look(store: Any, layout: Any) -> Found:
+        there = await real(store, layout)
+        return replace(there, **found) if layout.dataset_id == one else there
+
+    async def second_latest(store: Any, dataset_type: str) -> Latest:
+        return newest or await latest(store, dataset_type)
+
+    if mark:
+        (place / layout_of(1).removal_prefix).mkdir(parents=True)
+        (place / layout_of(1).removal_prefix / "another-run").write_bytes(b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(removing, "read_dataset", second_look)
+        patch.setattr(removing, "latest", second_latest)
+        yield patch
+
+
+@pytest.mark.parametrize("conf", [None, {"dataset_ids": ids(1), "dry_run": False}], ids=["rules", "ids"])
+def test_a_removal_that_is_given_up_is_not_counted_when_somebody_else_removes_the_dataset(
+    place: Path, conf: Any, kept_at_the_second_look: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(RetentionRules([Rule(TYPE, keep_newest=2)], dry_run=False))
+    result = run.go(conf)
+    assert there(place) == {1, 2, 3}
+    assert (result["removed"], len(result["problems"])) == (0, 1)
+    assert run.state.values[KEY]["begun"] == []
+    shutil.rmtree(place / layout_of(1).prefix)
+    with monkeypatch.context() as patch:
+        patch.setattr(retention_operator, "_opened", lambda uri: throw(TransientStorageError("away")))
+        with pytest.raises(TransientStorageError, match="^away"):
+            run.go(conf, max_tries=0)
+    run.go()
+    assert removed(run) == set()
+
+
+def test_a_removal_that_an_earlier_try_has_cut_off_stays_noted_while_the_rest_cannot_be_judged(place: Path) -> None:
+    run = Run(RetentionRules([Rule(TYPE, keep_newest=2)], dry_run=False))
+    whole = {"destination_uri": place.as_uri(), "dataset_type": TYPE, "dataset_id": ids(1)[0], "why": "superseded"}
+    run.state.values[KEY] = {"removed": [], "begun": [whole | {"files": 3, "published_at": "2026", "connection": ""}]}
+    (place / layout_of(1).manifest).unlink()
+    mark = place / layout_of(1).removal_prefix / sha256_hex(b"learnosity_retention/r")[:16]
+    mark.parent.mkdir(parents=True)
+    mark.write_bytes(b"")
+
+    async def unread(*_: object) -> Latest:
+        return Latest(problem="403")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(removing, "latest", unread)
+        assert run.go()["problems"]
+    assert there(place) == {1, 2, 3}
+    run.go()
+    assert there(place) == {2, 3}
+    assert run.event is not None
+    assert [(each["dataset_id"], each["published_at"]) for each in run.event["removed"]] == [(ids(1)[0], "2026")]
 
 
 @pytest.mark.parametrize("last", [False, True])

@@ -93,8 +93,8 @@ def sweep(run: str = "run", *, dry_run: bool = False, events: list[Entry] | None
     async def begins(entry: Entry) -> Entry:
         return entry
 
-    async def done(entry: Entry) -> None:
-        if events is not None:
+    async def done(entry: Entry, is_removed: bool) -> None:
+        if events is not None and is_removed:
             events.append(entry)
 
     return Sweep(run, dry_run, begins, done, Report())
