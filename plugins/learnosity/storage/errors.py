@@ -35,7 +35,11 @@ from learnosity.storage.error_codes import (
 # At most this many bytes of an error reply are read. The error code is near the beginning, so the rest is not needed.
 MAX_ANSWER_BYTES = 4096
 
-_CODE = re.compile(r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\"")
+# Finds the error code in XML, in JSON, and in obstore's message about an object that a bulk delete could not remove.
+_CODE = re.compile(
+    r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\""
+    r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
+)
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
 # Azure says in this XML element why it does not accept the caller's identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
