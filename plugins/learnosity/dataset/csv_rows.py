@@ -7,8 +7,6 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from importlib.util import find_spec, module_from_spec
-from itertools import islice
 from sys import float_info
 from typing import Any
 
@@ -26,57 +24,6 @@ _EXACT = float_info.dig
 _WHOLE = 2**53
 
 
-def _csv_of_its_own() -> Any:
-    """A second copy of `_csv`, which `csv` is made of. It reads cells of any length.
-
-    The limit of a cell, `csv.field_size_limit`, holds for the whole process: `inputs.delimited` and code that is not
-    ours rely on it. The copy has its own. No cell is longer than its text, and `Limits.shown_bytes` bounds that.
-    """
-    spec = find_spec("_csv")
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.field_size_limit(2**31 - 1)
-    return module
-
-
-_CSV = _csv_of_its_own()
-
-
-class _Lines:
-    """The rows of CSV as texts, to be read once.
-
-    :ivar reader: what reads the rows, and `stream` what it reads from. A large cell changes both.
-    :ivar is_strict: whether there was a large cell: one above the limit of `csv`.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self.stream = io.StringIO(text, newline="")
-        self.reader = csv.reader(self.stream)
-        self.is_strict = False
-
-    def __iter__(self) -> Iterator[list[str]]:
-        count = 0
-        try:
-            for row in self.reader:
-                count += 1
-                yield row
-            return
-        except csv.Error as error:
-            if "field larger than" not in str(error):
-                raise
-        # A quote that is never closed makes one large cell of all rows below it, and they would be lost. So a file with
-        # a large cell is read strictly: such a quote is an error.
-        self.is_strict = True
-        self.stream = io.StringIO(self._text, newline="")
-        self.reader = _CSV.reader(self.stream, strict=True)
-        try:
-            yield from islice(self.reader, count, None)
-        except _CSV.Error as error:
-            raise csv.Error(str(error)) from None
-
-
 class CsvRows:
     """The rows of CSV. The header is the first line with a cell that is not blank.
 
@@ -89,10 +36,10 @@ class CsvRows:
     """
 
     def __init__(self, text: str, most: int) -> None:
-        self._lines = _Lines(text)
-        self._rows = iter(self._lines)
-        self._header = header = next((row for row in self._rows if any(map(str.strip, row))), [])
-        self._may_be_headed = _TELLING.search(text, self._lines.stream.tell()) is not None
+        stream = io.StringIO(text, newline="")
+        self._lines = csv.reader(stream)
+        self._header = header = next((row for row in self._lines if any(map(str.strip, row))), [])
+        self._may_be_headed = _TELLING.search(text, stream.tell()) is not None
         kept = list(range(len(header))) if len(header) <= most else kept_columns(header, most)
         self._columns = [(place, header[place], is_id(header[place])) for place in kept]
         self._has_one_twice = len(set(header)) < len(header)
@@ -107,9 +54,7 @@ class CsvRows:
         # short row may have no cell for these columns. If the header has them, such a row gets them with the value
         # None, so that it has the same kind as the other rows.
         telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
-        for number, row in enumerate(filter(None, self._rows)):
-            if self._lines.is_strict and len(row) != len(self._header) and _has_large_cell(row):
-                raise csv.Error("a large cell is in a row that is not as long as the header, so the file is damaged")
+        for number, row in enumerate(filter(None, self._lines)):
             if number == 0:
                 # A table gets its columns from its rows. So the first row is filled up with empty cells, and the table
                 # has every column of the header. Other short rows stay short: if the header has a million names, to
@@ -118,7 +63,7 @@ class CsvRows:
             self.lost = self.lost or self._loses(row)
             self.headed = self.headed or above
             if not above and self._may_be_headed and self._is_like_header(row):
-                above = f"rows below names of columns in line {self._lines.reader.line_num}"
+                above = f"rows below names of columns in line {self._lines.line_num}"
             cells = {
                 name: (row[place] or None) if keeps_text else _cell(row[place])
                 for place, name, keeps_text in self._columns
@@ -142,10 +87,6 @@ class CsvRows:
         # is lost.
         kept = dict(zip(self._header, row, strict=False))
         return any(value.strip() and kept[name] != value for name, value in zip(self._header, row, strict=False))
-
-
-def _has_large_cell(row: Sequence[str]) -> bool:
-    return max(map(len, row)) > csv.field_size_limit()
 
 
 def _filled(row: Sequence[str]) -> int:

@@ -73,12 +73,6 @@ async def test_a_file_of_data_that_cannot_be_read_is_an_error_that_names_it(
         await users(tmp_path, {"a.json": {"users": [{"user_id": "u1"}]}, name: content})
 
 
-async def test_a_large_cell_of_csv_is_a_cell(tmp_path: Path) -> None:
-    comment = "x" * 200_000
-    found = await rows(tmp_path, {"b.csv": f"user_id,score,comment\nu1,5,{comment}\n".encode()})
-    assert [(row["user_id"], row["comment"]) for row in found["users"]] == [("u1", comment)]
-
-
 @given(
     header=st.lists(st.sampled_from(["score", "note", ""]), max_size=3),
     lines=st.lists(st.lists(st.sampled_from(["", "a", "b"]), max_size=6), min_size=1, max_size=4),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
-from csv import field_size_limit
 from typing import Any
 
 import msgspec
@@ -376,51 +375,6 @@ def test_a_byte_order_mark_is_no_content(name: str) -> None:
     document = read_document(name, b"\xef\xbb\xbf" + content)
     assert document.tables[0].rows == [{"user_id": "u1"}]
     assert document.tables[0].columns == ("user_id",)
-
-
-LARGE = field_size_limit() + 1
-
-
-@pytest.mark.parametrize("length", [LARGE - 1, LARGE, 2**21])
-@pytest.mark.parametrize(
-    ("text", "rows"),
-    [
-        pytest.param("user_id,score,note\nu1,5,{}\n", [("u1", 5, "{}")], id="plain"),
-        pytest.param('user_id,score,note\nu1,5,"{}\n,"\nu2,6,x', [("u1", 5, "{}\n,"), ("u2", 6, "x")], id="quoted"),
-        pytest.param("user_id,score,note\r\nu0,4,\r\n\r\nu1,5,{}\r\n", [("u0", 4, None), ("u1", 5, "{}")], id="last"),
-        pytest.param("user_id,score,note,{}\nu1,5,n\n", [("u1", 5, "n")], id="in the header"),
-        pytest.param("user_id,score,note\nu1,5,{}\nu2,6,{}\n", [("u1", 5, "{}"), ("u2", 6, "{}")], id="two"),
-        pytest.param('user_id,score,note\nu1,5,"a ""{}"""\n', [("u1", 5, 'a "{}"')], id="with quotes"),
-    ],
-)
-def test_a_cell_of_csv_may_be_large(text: str, rows: list[tuple[Any, ...]], length: int) -> None:
-    limit, large = field_size_limit(), "x" * length
-    document = read_document("u.csv", text.replace("{}", large).encode())
-    assert not (document.broken or document.lost or document.cut or document.odd)
-    (table,) = document.tables
-    found = [tuple(row[name] for name in ("user_id", "score", "note")) for row in table.rows]
-    assert found == [tuple(c.replace("{}", large) if isinstance(c, str) else c for c in row) for row in rows]
-    assert field_size_limit() == limit  # it holds for the whole process
-
-
-@pytest.mark.parametrize("end", ["", '"x\nu3,3\n'])
-@pytest.mark.parametrize("begin", ["", "user_id,score\nu1,1\n"])
-def test_a_quote_that_is_not_closed_makes_no_large_cell_of_the_rows_below_it(begin: str, end: str) -> None:
-    rows = "u,1\n" * (LARGE // 4)
-    assert read_document("u.csv", f'{begin}"u2,2\n{rows}{end}'.encode()).broken
-
-
-@pytest.mark.parametrize("row", ["{}", "u2,{},", '"{}"', "u2,{},x\nu3,3"])
-def test_a_large_cell_in_a_row_that_does_not_fit_the_header_is_damage(row: str) -> None:
-    content = f"user_id,score\nu1,1\n{row.format('x' * LARGE)}\n"
-    assert read_document("u.csv", content.encode()).broken
-    fitting = f"user_id,score\nu1\n{'x' * LARGE},1\nu2\n"
-    assert not read_document("u.csv", fitting.encode()).broken
-
-
-def test_rows_that_look_like_a_header_below_a_large_cell_are_told() -> None:
-    text = f"report,of\n{'x' * LARGE},\n\nuser_id,score\nu1,5\n"
-    assert "in line 4" in read_document("u.csv", text.encode()).odd
 
 
 def test_csv_that_is_not_in_utf_8_is_told() -> None:
