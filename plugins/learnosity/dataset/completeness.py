@@ -23,6 +23,8 @@ _STATISTICS: Final = ("_score", "_percent")
 # form of `plain_key`: `Root_Group` becomes `rootgroup`. A single row under one of these keys may be the root group even
 # if the row has a name. A single row under another key may be the root group only if it has no name.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
+# Under one of these keys, a single row beside the groups is the root group, however many groups there are.
+_ONLY_ROOTS: Final = frozenset({"root", "rootgroup"})
 
 
 class Returned(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,7 +58,10 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     others = [table for table in tables if table.name != "group"]
     below = max(others, key=lambda table: (not table.lone, len(table.rows)), default=None)
     lone = [table.rows[0] for table in others if table.lone and _may_be_root(table)]
-    if own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
+    roots = [table.rows[0] for table in others if below is not None and _is_root(table, below)]
+    if own is None and len(roots) == 1 and _population(roots) is not None:
+        own = roots[0]
+    elif own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
         # Beside a list with one group, there is a single row under another key than `group`. This single row is taken
         # for the root group. Its `population` is used, and not that of the group in the list: some users may be in no
         # group.
@@ -70,6 +75,11 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
         groups=_groups(below, files, keys),
         nothing_matched=population == 0 or _has_no_statistics(rows if own is None else [own]),
     )
+
+
+def _is_root(table: Table, below: Table) -> bool:
+    """Whether a table surely has the root group of the groups in `below`: both are in the same object."""
+    return plain_key(table.name) in _ONLY_ROOTS and len(table.rows) == 1 and table.keys[:-1] == below.keys[:-1]
 
 
 def _may_be_root(table: Table) -> bool:

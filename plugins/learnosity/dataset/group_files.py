@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-# Maximum number of levels of groups. `group_files` counts all folders in the path of a file: a file in more folders
-# than this is not read as the file of a group.
+# Maximum number of levels of groups. Landing and the pages take a group path with at most this many names. So a file
+# that would get a longer group path is not read as the file of a group.
 MAX_GROUP_DEPTH = 20
 # Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. A
 # file with such a name is preferred when the file of the root is looked for.
@@ -52,10 +52,12 @@ def group_files(paths: Iterable[str], *, of_tables: bool = False) -> dict[tuple[
     name = stem_of(root)[len(folder + slash) :]
     plain: dict[str, tuple[str, ...]] = {}
     for path in files:
-        if stem_of(path) == stem_of(root) or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
+        if stem_of(path) == stem_of(root) or not path.startswith(folder + slash):
             continue
         parts = stem_of(path)[len(folder + slash) :].split("/")
-        plain[path] = tuple(parts[:-1] if parts[-1] == name else parts)
+        group = tuple(parts[:-1] if parts[-1] == name else parts)
+        if len(group) <= MAX_GROUP_DEPTH:
+            plain[path] = group
     decoded = {path: tuple(map(_decoded, group)) if "%" in path else group for path, group in plain.items()}
     names, others = decoded, plain
     if len(set(decoded.values())) < len(set(plain.values())):

@@ -78,6 +78,8 @@ class _Listings:
             return self._kept[digest][1]
 
     def put(self, digest: str, size: int, listing: Listing) -> None:
+        if size > self._limit:
+            return  # to make room for it, all other lists would be dropped, and in the end this one as well
         with self._lock:
             self._kept[digest] = size, listing
             while sum(each for each, _ in self._kept.values()) > self._limit:

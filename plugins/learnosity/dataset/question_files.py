@@ -105,11 +105,13 @@ class Questions:
             for row in table.rows:
                 self._note(row)
         else:
+            # If a file has a row twice, the second is about a known question, but it writes no name in another case.
+            seen: set[tuple[tuple[str, str], ...]] = set()
             for row in table.rows:
                 is_new = self._note(row)
-                self._is_recased |= not is_new and any(
-                    (name, str(row[name])) not in self._spellings for name in _NAMES if _as_text(row.get(name))
-                )
+                written = tuple((name, str(row[name])) for name in _NAMES if _as_text(row.get(name)))
+                self._is_recased |= not is_new and written not in seen and not self._spellings.issuperset(written)
+                seen.add(written)
                 if is_new:  # to save memory, only names and numbers are kept: the figures need no other cells
                     self._more.append({key: cell for key, cell in row.items() if key in _NAMES or is_number(cell)})
         self._spellings |= spellings

@@ -61,8 +61,8 @@ def cell_text(value: Any, places: int = 0, *, signed: bool = False) -> str:
 
 def _number(value: int | float, places: int, *, signed: bool) -> str:
     if isinstance(value, int) and abs(value) >= _LARGEST:
-        text = json_text(value, MAX_CELL)
-        return f"{text[:MAX_CELL]}…" if len(text) >= MAX_CELL else text
+        text = json_text(value, MAX_CELL + 1)
+        return f"{text[:MAX_CELL]}…" if len(text) > MAX_CELL else text
     if not isfinite(value) or abs(value) >= _LARGEST:
         return f"{value:g}"
     text = f"{value:+,.{places}f}" if signed else f"{value:,.{places}f}"

@@ -18,7 +18,9 @@ from learnosity.dataset.page_threads import reading_on
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import is_number, json_text
 
-CSV_CELL = 32_000  # a longer text is cut to this many characters, because a cell of Excel takes at most 32,767
+# A longer text is cut to this many units of UTF-16, because a cell of Excel takes at most 32,767 of them. Most
+# characters have one unit, and an emoji has two.
+CSV_CELL = 32_000
 # A ZIP is sent in pieces. A piece is sent as soon as it has `_PIECE` bytes. With small files and a slow store, that may
 # take long. So a piece is also sent after every `_FILES` files, and the browser does not wait too long for bytes.
 _PIECE = 256 * 1024
@@ -44,7 +46,10 @@ def _cell(value: Any) -> Any:
     if value is None or is_number(value):
         return value
     text = str(value) if isinstance(value, str | bool) else json_text(value, CSV_CELL)
-    return f"'{text[:CSV_CELL]}" if text.startswith(_FORMULA) else text[:CSV_CELL]
+    if len(text) > CSV_CELL // 2:
+        # If only the first unit of the last character is left, "ignore" drops it.
+        text = text[:CSV_CELL].encode("utf-16-le", "replace")[: 2 * CSV_CELL].decode("utf-16-le", "ignore")
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def files_of_group(dataset: PublishedDataset, path: Sequence[str]) -> list[FileEntry]:

@@ -19,6 +19,7 @@ KEYS = ("district", "school")
 GROUP_PATHS = ["groups/group.json", "groups/d1/group.json", "groups/d2/group.json", "groups/d1/s1/group.json"]
 OWN: dict[str, Any] = {"group_name": "", "population": 5, "mean_score": 1.5}
 BELOW: list[dict[str, Any]] = [{"group_name": "d1", "population": 3}, {"group_name": "d2", "population": 2}]
+ALL: dict[str, Any] = {"group_name": "All", "population": 9}
 ONE: list[dict[str, Any]] = [{"group_name": "d", "population": 3}]
 
 
@@ -54,6 +55,22 @@ def sent(**values: Any) -> InputInfo:
         pytest.param({"dataset_group": OWN, "groups": ONE}, 5, id="one below"),
         pytest.param({"root": OWN, "groups": ONE}, 5, id="the root, and one below"),
         pytest.param({"overall": OWN, "groups": ONE}, 5, id="a row without a name, and one below"),
+        *(
+            pytest.param({key: ALL, "groups": BELOW}, 9, id=f"{key} and several below")
+            for key in ("root", "rootGroup", "Root_Group")
+        ),
+        pytest.param({"root": [ALL], "groups": BELOW}, 9, id="a root in a list"),
+        pytest.param({"groups": BELOW, "root": ALL}, 9, id="a root that comes last"),
+        pytest.param({"data": {"root": ALL, "groups": BELOW}}, 9, id="a root one level down"),
+        pytest.param({"root": ALL, "nation": OWN, "groups": ONE}, 9, id="a root, a row without a name, and one below"),
+        pytest.param({"group": OWN, "root": ALL, "groups": BELOW}, 5, id="own row before the root"),
+        pytest.param({"root": {"group_name": "All"}, "groups": BELOW}, 5, id="a root that does not say it"),
+        pytest.param({"benchmark": {"root": ALL, "x": 1}, "groups": BELOW}, 5, id="the root of a benchmark"),
+        pytest.param({"root": ALL, "rootgroup": ALL, "groups": BELOW}, 5, id="two roots"),
+        *(
+            pytest.param({key: ALL, "groups": BELOW}, 5, id=f"{key} and several below")
+            for key in ("benchmark", "overall", "data", "result", "parent")
+        ),
         pytest.param({"groups": ONE, "benchmark": {"group_name": "Nation", "population": 1000}}, 3, id="a benchmark"),
         pytest.param({"groups": ONE, "summary": {"group_name": "All", "mean_score": None}}, 3, id="a summary"),
         pytest.param({"groups": [{"group_name": "d", "population": "5"}]}, None, id="a text"),

@@ -199,11 +199,16 @@ async def test_of_parts_that_name_items_or_questions_the_count_is_not_known(
         ([["a", "A"]], 2),
         ([["a", "A"], ["a"]], 2),
         ([["a", "A"], ["b"]], 3),
+        ([["a", "A"], ["b", "b"]], 3),
+        ([["a", "A"], ["b", "c", "b"], ["b", "d", "d"]], 5),
+        ([["a", "A"], ["a", "b", "a"]], 3),
         ([["a"], ["A"]], 1),
         ([["a", "b"], ["A", "C"]], 3),
         ([["a", "A"], ["b", "B"]], None),
         ([["a"], ["a", "A"]], None),
         ([["a", "A"], ["b"], ["B"]], None),
+        ([["a", "A"], ["b"], ["B", "B"]], None),
+        ([["a", "A"], ["b", "b", "B"]], None),
     ],
 )
 @pytest.mark.parametrize("name", ["item_reference", "question_reference"])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.group_files import group_files
+from learnosity.dataset.group_files import MAX_GROUP_DEPTH, group_files
 from learnosity.dataset.limits import MAX_COLUMNS, PAGE
 from learnosity.dataset.tables import Document, Kind, json_text, sorted_rows
 from learnosity.dataset.tables import read_document as read_limited
@@ -138,6 +138,21 @@ def test_a_packed_file_beside_groups_hides_none_of_them(strays: list[str], name:
     # Where packed files are in all of these folders, the plain ones describe them.
     packed = ["group.json.gz", "d1/group.json.gz"]
     assert group_files([*plain, *packed]) == {(): packed[0], ("d1",): packed[1]}
+
+
+@pytest.mark.parametrize("shape", ["{}/group.json", "groups/{}/group.json", "a/{}/group.json", "{}.json", "g/{}.json"])
+def test_groups_have_as_many_levels_as_a_page_can_ask_for(shape: str) -> None:
+    names = tuple(f"level {level}" for level in range(MAX_GROUP_DEPTH + 1))
+    root = f"{shape.partition('{}')[0]}group.json"
+    files = {names[:depth]: shape.format("/".join(names[:depth])) for depth in range(1, MAX_GROUP_DEPTH + 1)}
+    assert group_files([root, *files.values(), shape.format("/".join(names))]) == {(): root, **files}
+
+
+def test_the_file_of_a_group_of_the_last_level_is_found() -> None:
+    path = tuple(f"level {level}" for level in range(MAX_GROUP_DEPTH))
+    files = {path[:depth]: group_file_name(path[:depth]) for depth in range(MAX_GROUP_DEPTH + 1)}
+    found = group_files(files.values())
+    assert {group: found.get(group) for group in files} == files
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -49,6 +49,14 @@ def test_a_change_has_a_sign_but_for_none(value: float, text: str) -> None:
     assert cell_text(value, 1, signed=True) == text
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("more", [-1, 0, 1, 100])
+def test_only_a_text_of_which_something_is_left_out_ends_with_dots(more: int, sign: str) -> None:
+    written = sign + "7" * (MAX_CELL + more - len(sign))
+    for value in (written, int(written)):
+        assert cell_text(value) == written[:MAX_CELL] + ("…" if more > 0 else "")
+
+
 @given(st.text(max_size=8), st.lists(CELLS, max_size=6))
 def test_any_cell_has_a_short_text(column: str, values: list[Any]) -> None:
     places = decimals(column, values)

@@ -22,7 +22,7 @@ from learnosity.errors import ConnectionConfigError, StorageError, TransientStor
 from learnosity.lookups import LookupFailedError
 from learnosity.web import exports, list_rows, use_page
 from learnosity.web.app import app
-from learnosity.web.exports import csv_of
+from learnosity.web.exports import CSV_CELL, csv_of
 from learnosity.web.list_rows import Found, Listed
 from tests.unit.dataset.test_snippets import RUN
 from tests.unit.web.test_app import GROUP_TYPE, GROUPS, ITEMS, OTHER_ID, Site, group, row, site
@@ -126,6 +126,17 @@ class TestCsv:
     def test_a_text_like_a_formula_is_no_formula_in_a_spreadsheet(self, text: str) -> None:
         rows = list(csv.reader(io.StringIO(csv_of([text], [{text: text}]).decode("utf-8-sig"), newline="")))
         assert rows == [[f"'{text}"], [f"'{text}"]]
+
+    @pytest.mark.parametrize("begin", ["", "="])
+    @pytest.mark.parametrize("sign", ["a", "é", "\N{GRINNING FACE}", "a\N{GRINNING FACE}"])
+    def test_a_long_text_is_cut_to_what_a_cell_of_excel_takes(self, sign: str, begin: str) -> None:
+        text = begin + sign * CSV_CELL
+        ((cell,), _) = csv.reader(io.StringIO(csv_of([text], [{}]).decode("utf-8-sig"), newline=""))
+        units = len(cell.encode("utf-16-le")) // 2  # a cell takes at most 32,767 of them
+        assert CSV_CELL - 1 <= units <= CSV_CELL + len(begin)
+        assert text.startswith(cell.removeprefix("'"))
+        short = text[: CSV_CELL // 2]
+        assert csv_of([short], []).decode("utf-8-sig").strip().removeprefix("'") == short
 
     def test_other_values_stay_as_they_are(self) -> None:
         row = {"a": -1.5, "b": None, "c": 'x "y", z\n', "d": {"k": [1]}, "e": True, "f": "é"}
