@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 # Maximum number of characters. A longer text is cut before it is redacted, because redacting a very long text takes
 # long, and an attacker may have sent one.
 MAX_TEXT = 8000
+_WORD_ENDS = " \t\n\"'<>"
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
 # another URL.
 _MAX_DECODINGS = 10
@@ -22,9 +23,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 # User name and password before the host of a URL. A password may contain a `/` that should have been percent-encoded.
 # So all text from the colon after the user name to the last `@` counts as the password. But if a port follows the
-# colon, as in `host:8080/`, the text before the colon is the host, and there is no password.
+# colon, as in `host:8080/`, the text before the colon is the host, and there is no password. A password may contain
+# blanks, too, if no `@` stands before the first of them; then it ends at the next `@`.
 _USER_INFO = re.compile(
-    r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400})@",
+    r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400}"
+    r"|[^\s/?#:@\[]{1,200}:(?!\d{1,5}\b)[^\s@\"'<>]{1,200}[ \t][^@\"'<>\n]{0,200})@",
 )
 _QUERY = re.compile(r"\?[^\s?\"'<>]{0,2000}?=[^\s\"'<>]*|(?<=[A-Za-z0-9_/])#[^\s\"'<>]*=[^\s\"'<>]*")
 _URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
@@ -33,12 +36,25 @@ _NAME = (
     r"authorization|(?:access|api|private|account)[_-]?key|accesskeyid|googleaccessid|stringtosign)[\w-]{0,40}|sig|pwd|"
     r"bearer)"
 )
-# A text in quotes, such as `"…"`. If the value is of bytes, Python writes a `b` before the quotes: `b"…"`.
-_QUOTED = r"b?(?:\"[^\"]*\"|'[^']*')"
-# What may follow the name of a secret: a text in quotes, a list `[…]` or an object `{…}` with no other one inside, or a
-# word. Before the word, the scheme `Bearer` or `Basic` may stand, as in `token: Bearer …`.
-_VALUE = rf"{_QUOTED}|\[[^\[\]]*\]|\{{[^{{}}]*\}}|(?:(?:bearer|basic)\s+)?[^\s,;&<>\"'}}]+"
-_NAMED = re.compile(rf"(?P<name>[\"']?\b{_NAME}\b[\"'\]]{{0,2}}\s*(?:=>|:=|[:=])\s*)(?:{_VALUE})", re.IGNORECASE)
+# A quote. In JSON that is a text of JSON itself, backslashes stand before it.
+_MARK = r"\\{0,8}[\"']"
+# A text in quotes, such as `"…"`. Python writes a `b` before the quotes of bytes. The text ends at the next quote that
+# is the same and has as many backslashes before it: a quote with more of them, or a doubled one, is a part of the text.
+# Without such an end, all that follows is a part of it: the text may have been cut.
+_QUOTED = (
+    r"[bBuUrR]?(?P<slashes>\\{0,8})(?P<quote>[\"'])"
+    r"(?s:(?<!\\)(?P=quote){2}|(?!(?<!\\)(?P=slashes)(?P=quote)).)*+(?:(?P=slashes)(?P=quote)|\Z)"
+)
+# What may follow the name of a secret: a text in quotes, a list `[…]`, an object `{…}`, something in round brackets, or
+# a word. Before the bracket, a name may stand, as in `SecretStr(…)` or `Array (…)`. Before the word, the scheme
+# `Bearer` or `Basic` may stand, as in `token: Bearer …`.
+_VALUE = re.compile(
+    rf"{_QUOTED}|(?P<nested>(?:array\s*(?=\()|[\w.]{{0,40}})[\[{{(])"
+    rf"|(?:(?:bearer|basic)\s+)?(?:(?!\\+[\"'])[^\s,;&<>\"'}}])+",
+    re.IGNORECASE,
+)
+_IN_NESTED = re.compile(rf"(?<!\w){_QUOTED}|(?P<begin>[\[{{(])|(?P<end>[\]}})])")
+_NAMED = re.compile(rf"(?:{_MARK})?\b{_NAME}\b(?:{_MARK}|\]){{0,2}}\s*(?:=>|:=|[:=])\s*", re.IGNORECASE)
 # After `Authorization:`, the scheme may be any word, such as `AWS`, `SharedKey` or `Negotiate`. The scheme and the next
 # word are removed.
 _SCHEME = re.compile(
@@ -46,13 +62,15 @@ _SCHEME = re.compile(
 )
 # Three more forms of a secret with its name. `_PAIR`: `("signature", "…")`. `_NAME_AND_VALUE`: `{"name": "signature",
 # "value": "…"}`, or the same as XML attributes. `_ELEMENT`: an XML element such as `<Signature>…</Signature>`.
-_PAIR = re.compile(rf"(?P<name>[\[(]\s*b?(?:\"{_NAME}\"|'{_NAME}')\s*,\s*){_QUOTED}(?=\s*[\])])", re.IGNORECASE)
+_PAIR = re.compile(rf"(?P<name>[\[(]\s*b?{_MARK}{_NAME}{_MARK}\s*,\s*){_QUOTED}(?=\s*(?:[\])]|\Z))", re.IGNORECASE)
 _NAME_AND_VALUE = re.compile(
-    rf"(?P<name>\b(?:name|key)\b[\"']?\s*[:=]\s*[\"']{_NAME}[\"'][\s,]{{1,10}}[\"']?value\b[\"']?\s*[:=]\s*){_QUOTED}",
+    rf"\b(?:name|key)\b(?:{_MARK})?\s*[:=]\s*{_MARK}{_NAME}{_MARK}[\s,]{{1,10}}(?:{_MARK})?value\b(?:{_MARK})?\s*[:=]\s*",
     re.IGNORECASE,
 )
 _ELEMENT = re.compile(
-    rf"(?P<name><(?:[\w.-]{{1,40}}:)?{_NAME}(?:\s[^>]{{0,200}})?>\s*(?:<!\[CDATA\[)?)[^<]+", re.IGNORECASE
+    rf"(?P<name><(?P<tag>(?:[\w.-]{{1,40}}:)?{_NAME})(?:\s[^>]{{0,200}})?>)"
+    rf"(?:(?s:.{{0,2000}}?)(?=</(?P=tag))|\s*(?:<!\[CDATA\[)?[^<]+)",
+    re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
 # Texts without a name that look like a secret: a signature of Learnosity with a prefix such as `$02$`, a hex digest (32
@@ -77,22 +95,64 @@ def redact(url: str) -> str:
 
 def redact_text(text: str) -> str:
     """`text` from outside without secrets, and with URLs that have no user info and no query."""
-    text = _CONTROL.sub(" ", _decoded(text[:MAX_TEXT]))
-    text = _QUERY.sub("?…", _URL_QUERY.sub(r"\1?…", text))
-    for named in (_ELEMENT, _PAIR, _NAME_AND_VALUE, _SCHEME, _NAMED):
-        text = named.sub(r"\g<name>…", text)
+    text = _CONTROL.sub(" ", _decoded(_cut(text)))
+    text = _without_values(_QUERY.sub("?…", _URL_QUERY.sub(r"\1?…", text)))
     return _LOOKS_SECRET.sub(r"\g<scheme>…", _BEARER.sub(r"\1 …", text))
 
 
+def _cut(text: str) -> str:
+    """`text`, or its begin without the last word: that may be a part of a secret, which does not look like one."""
+    if len(text) <= MAX_TEXT:
+        return text
+    text = text[:MAX_TEXT]
+    return f"{text[: max(map(text.rfind, _WORD_ENDS)) + 1]}…"
+
+
 def _decoded(text: str) -> str:
-    """`text` decoded and without user info. That is cut before each step, while `%2F` in a password is no slash yet."""
+    """`text` decoded and without user info. That is cut before each step, while `%2F` in a password is no slash yet.
+
+    Values with a name are cut before each step, too, while a `\"` in a value differs from the quote that ends it.
+    """
     for _ in range(_MAX_DECODINGS):
-        plain = _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), _without_user_info(text))
+        plain = _without_values(_without_user_info(text))
+        plain = _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), plain)
         plain = unquote(_without_user_info(unescape(_without_user_info(plain))))
         if plain == text:
             break
         text = plain
     return _without_user_info(text)
+
+
+def _without_values(text: str) -> str:
+    """`text` with `…` in place of each value that has the name of a secret."""
+    for named in (_ELEMENT, _PAIR):
+        text = named.sub(r"\g<name>…", text)
+    text = _without_values_after(_NAME_AND_VALUE, text)
+    return _without_values_after(_NAMED, _SCHEME.sub(r"\g<name>…", text))
+
+
+def _without_values_after(named: re.Pattern[str], text: str) -> str:
+    parts, begin = [], 0
+    while found := named.search(text, begin):
+        value = _VALUE.match(text, found.end())
+        parts += [text[begin : found.end()], "…" if value else ""]
+        begin = found.end()
+        if value:
+            begin = value.end() if value["nested"] is None else _end_of_nested(text, value.end())
+    return "".join(parts) + text[begin:]
+
+
+def _end_of_nested(text: str, begin: int) -> int:
+    """Where a list or an object ends: behind the bracket that closes it, or at the end of a text that was cut.
+
+    :param begin: the place behind the bracket that opens it.
+    """
+    depth = 1
+    for found in _IN_NESTED.finditer(text, begin):
+        depth += (found["begin"] is not None) - (found["end"] is not None)
+        if not depth:
+            return found.end()
+    return len(text)
 
 
 def _without_user_info(text: str) -> str:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.redaction import redact, redact_text
+from learnosity.redaction import MAX_TEXT, redact, redact_text
+from learnosity.storage.errors import first_line
 
 HEX = "0123456789abcdef" * 4
 SECRETS = {
@@ -87,6 +88,109 @@ def test_no_spelling_of_a_secret_survives(spelling: Callable[[str, str], str], n
     assert told.endswith(" and no more.")
 
 
+# Passwords that have a quote or a bracket in them, or a blank. `more` is their end.
+AWKWARD = (
+    'ab"cd-more',
+    "ab'cd-more",
+    "a\"b'c\\d-more",
+    '"more',
+    "a b more",
+    "a]b}c)more",
+    'a"}, "b": "more',
+    "<a>more",
+)
+QUOTED_SPELLINGS: dict[str, Callable[[str], str]] = {
+    "JSON": lambda value: json.dumps({"secretKey": value, "b": 1}),
+    "JSON in JSON": lambda value: json.dumps({"error": json.dumps({"secretKey": value})}),
+    "JSON in JSON in JSON": lambda value: json.dumps([json.dumps({"error": json.dumps({"secretKey": value})})]),
+    "JSON, percent-encoded": lambda value: quote(json.dumps({"secretKey": value}), safe=""),
+    "JSON in HTML": lambda value: html.escape(json.dumps({"secretKey": value})),
+    "JSON in a URL": lambda value: f"key={quote(json.dumps({'secretKey': value}), safe='')}",
+    "Python": lambda value: repr({"password": value}),
+    "bytes": lambda value: repr({b"password": value.encode()}),
+    "call": lambda value: f"Client(password=SecretStr({value!r}))",
+    "tuple": lambda value: repr({"password": (value, 1)}),
+    "nested": lambda value: json.dumps({"password": {"a": {"b": value}}}),
+    "nested lists": lambda value: json.dumps({"password": ["a", ["b", [value]]]}),
+    "nested in JSON": lambda value: json.dumps({"error": json.dumps({"password": {"a": [{"b": value}]}})}),
+    "PHP": lambda value: f"Array ( [password] => Array ( [a] => {value!r} ) )",
+    "pair": lambda value: json.dumps([["password", value]]),
+    "pair in JSON": lambda value: json.dumps({"error": json.dumps([["password", value]])}),
+    "name and value": lambda value: json.dumps([{"name": "password", "value": value}]),
+    "name and value in JSON": lambda value: json.dumps({"error": json.dumps([{"name": "password", "value": value}])}),
+    "doubled quotes": lambda value: "password='{}'".format(value.replace("'", "''")),
+    "XML": lambda value: f"<Password>{html.escape(value)}</Password>",
+    "CDATA": lambda value: f"<Password><![CDATA[{value}]]></Password>",
+    "XML elements": lambda value: f"<Password><Value>{html.escape(value)}</Value></Password>",
+}
+
+
+@pytest.mark.parametrize("spelling", QUOTED_SPELLINGS.values(), ids=QUOTED_SPELLINGS)
+@pytest.mark.parametrize("secret", AWKWARD)
+@pytest.mark.promise("no secret")
+def test_no_end_of_a_quoted_secret_survives_whatever_is_in_it(secret: str, spelling: Callable[[str], str]) -> None:
+    told = redact_text(f"The server said: {spelling(secret)} and no more.")
+    assert told.startswith("The server said: ")
+    assert told.removesuffix(" and no more.") != told
+    assert "more" not in told.removesuffix(" and no more.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'bad value for password="hunter2',
+        'bad value for password="correct horse\nhunter2',
+        '{"error": "{\\"password\\": \\"correct horse hunter2',
+        '{"password": {"a": "b", "c": ["hunter2',
+        "{'password': ('a', 'hunter2",
+        '[["password", "hunter2',
+        '[{"name": "password", "value": "hunter2',
+        "<Password><![CDATA[hunter2",
+        "token=[hunter2, hunter2",
+    ],
+)
+@pytest.mark.promise("no secret")
+def test_a_secret_that_has_no_end_is_removed(text: str) -> None:
+    assert "hunter2" not in redact_text(text)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        '{"password": "hunter2 correct horse"}',
+        "http://user:hunter2@proxy:3128",
+        f"abc{HEX}",
+        f"$02${HEX}",
+        "sig=hunter2",
+    ],
+)
+@pytest.mark.promise("no secret")
+def test_no_part_of_a_secret_survives_where_a_long_text_is_cut(secret: str) -> None:
+    for place in range(len(secret)):
+        told = redact_text(f"{'y ' * MAX_TEXT}"[: MAX_TEXT - place] + secret)
+        assert told.startswith("y y y ")
+        for part in ("hunter", "user", "correct", "0123", "$02"):
+            assert part not in told.removesuffix("$02$…")
+
+
+@pytest.mark.parametrize("password", ["pass word", "a b c", "x\ty", "a: b", "a/b c"])
+@pytest.mark.promise("no secret")
+def test_a_blank_in_the_password_of_a_url_does_not_keep_it(password: str) -> None:
+    assert redact_text(f"proxy https://user:{password}@host/x failed") == "proxy https://host/x failed"
+    assert redact_text(quote(f"https://user:{password}@host/x", safe="")) == "https://host/x"
+
+
+def test_the_first_line_of_an_error_keeps_no_secret_that_goes_on_in_the_next_line() -> None:
+    assert first_line(ValueError('bad value for password="hunter2\nmore", so')) == "bad value for password=…, so"
+    assert first_line(ValueError("bad: token={'a': 'hunter2',\n'b': 1}")) == "bad: token=…"
+    assert first_line(ValueError("\nfirst\r\nsecond")) == "first"
+
+
+def test_the_words_behind_a_quoted_secret_stay() -> None:
+    for value in ('"ab\\"cd"', '"ab\\""', '""', "'it''s'", '{"a": {"b": "c"}}', '["a", ["b"]]', "b'x'", "f('a')"):
+        assert redact_text(f"secretKey: {value}, line 3") == "secretKey: …, line 3"
+
+
 _URL_SPELLINGS: dict[str, Callable[[str], str]] = {
     "plain": lambda url: url,
     "percent-encoded": lambda url: quote(url, safe=""),
@@ -123,6 +227,9 @@ def test_no_end_of_a_password_survives_whatever_character_is_in_it(
         "s3://bucket/anna@example.org/file.json",
         "http://[::1]:8080/a@b",
         "write to https://host/a or to anna@example.org",
+        "http://host:8080 is down, write to anna@example.org",
+        "http://host:8080, 8081: write to anna@example.org",
+        "https://host: write to anna@example.org",
     ],
 )
 def test_an_at_sign_in_a_path_is_no_user_info(text: str) -> None:

@@ -92,18 +92,25 @@ _NAMED_BY_THE_API = _set(
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
 # Words in capital letters that are shown if they are written exactly so. Any other ordinary word with a capital letter
 # may be a person's name, such as `Page`. So it is shown only if `_WORDS` has it in small letters, and only where a
-# sentence may begin: at the beginning of the text, or after one of `.`, `:`, `;`, `!`, `?` and `(`.
+# sentence begins: at the beginning of the text, or after one of `.`, `!` and `?`. After `:` and `;`, a value may stand,
+# as in `Unknown student: Page`, so only words that name nobody are shown there.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
+_NO_NAMES = _set(
+    """
+    Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Required The This Unable Unexpected Unknown
+    Unrecognised Unrecognized Unsupported
+    """
+)
 # A word with an apostrophe, such as `isn't`, is split into two parts, `isn` and `t`. The word is shown only if both
 # parts may be shown. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
-# A number in an error message may be an id, so most numbers are hidden. A number with at most 9 digits is shown if it
-# seems to be a count: if the last word before it is one of these (`line 7`, and `line 7, 12`), if the next word is in
-# `_UNITS` (`7 bytes`), or if `and` stands between a shown number and it (`between 1 and 10`).
+# A number in an error message may be an id, so most numbers are hidden. A number with at most 9 characters is shown if
+# it seems to be a count: if one of these words and a blank stand before it (`line 7`, but not `line 7, 12`), if a blank
+# and a word in `_UNITS` follow (`7 bytes`), or if only `and` stands between such a number and it (`between 1 and 10`).
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum
@@ -135,12 +142,11 @@ _TOKEN = re.compile(
     r"(?P<url>[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]*)"
     rf"|(?P<quoted>{_QUOTED})"
     r"|(?P<word>[^\W\d_](?:[\w./'-]*\w)?)"
-    r"|(?P<number>\d+)(?![\w@])"
+    r"|(?P<number>\d+(?:\.\d+)?)(?![\w@])"
     r"|(?P<other>[\w@$#%&*+/\\^~|<>-]+)"
     r"|(?P<plain>\s+|.)",
     re.DOTALL,
 )
-_SENTENCE_END = re.compile(r"(?:^|[.:;!?(])[\s(]*$")
 _REPEATED = re.compile(r"…(?:[\s,.'/@_-]*…)+")
 
 
@@ -172,25 +178,37 @@ def _masked(text: str, own: Sequence[str]) -> str:
 
     :param own: values that are left out whatever they are, long ones first.
     """
-    text = redact_text(text[:LIMIT])
+    # It is cut only behind this: otherwise the end of a quoted text could be cut off, and its words would be shown.
+    text = redact_text(text)
     for value in own:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
-    tokens = list(_TOKEN.finditer(text))
+    tokens = [token for token in _TOKEN.finditer(text) if token.start() < LIMIT]
     shown: list[str] = []
-    # `before`: the last word before the current token, in lower case. `counts`: whether the last number before the
-    # current token was shown.
-    before, counts = "", False
+    # `before`: the word before the current token, in lower case, if only blanks stand between. `counts`: whether a
+    # number that is shown stands directly before the current token, or before the `and` in front of it. `end`: the last
+    # mark before the current token, but for blanks and `(`; at the beginning of the text it is that of a sentence.
+    before, counts, end = "", False, "."
     for place, token in enumerate(tokens):
         piece = token[0]
-        if token["plain"] is None:
-            after = next((each[0].lower() for each in tokens[place + 1 : place + 3] if each["word"]), "")
-            if token["number"] is not None:
-                counts = len(piece) <= 9 and (before in _COUNTING or after in _UNITS or (counts and before == "and"))
-                piece = piece if counts else _HIDDEN
-            else:
-                begins = _SENTENCE_END.search("".join(shown)[-8:]) is not None
-                before = piece.lower()
-                piece = piece if _is_wording(token, begins=begins) else _HIDDEN
+        if token["plain"] is not None:
+            if not piece.isspace():
+                before, counts = "", False
+                end = end if piece == "(" else piece
+            shown.append(piece)
+            continue
+        if token["number"] is not None:
+            blank, after = ([each[0].lower() for each in tokens[place + 1 : place + 3]] + ["", ""])[:2]
+            is_unit = blank.isspace() and after in _UNITS
+            is_second = counts and before == "and"
+            counts = len(piece) <= 9 and (before in _COUNTING or is_unit)
+            piece = piece if counts or (is_second and len(piece) <= 9) else _HIDDEN
+            before = ""
+        else:
+            before = piece.lower()
+            counts = counts and before == "and"
+            is_safe = piece in _NO_NAMES and end in (":", ";")
+            piece = piece if _is_wording(token, begins=is_safe or end in (".", "!", "?")) else _HIDDEN
+        end = ""
         shown.append(piece)
     return _REPEATED.sub(_HIDDEN, "".join(shown)).strip()
 

@@ -195,7 +195,8 @@ class TableInput:
     def _oddity(self, row: Sequence[str], columns: Sequence[Column], dialect: Dialect) -> str:
         for column in columns:
             if what := oddity(row[column.index], dialect, is_checked=self._is_checked):
-                return f'column "{column.name}": {what}'
+                named = f'"{column.name}"' if self._is_declared(column) else column.index + 1
+                return f"column {named}: {what}"
         return ""
 
     def _note_odd_ids(
@@ -248,7 +249,16 @@ class TableInput:
 
     def _say(self, name: str, how: str, columns: Sequence[Column]) -> None:
         """Log how a file is read, once for each way."""
-        said = f"{how}; columns: " + ", ".join(f'{column.key} = "{column.name}"' for column in columns)
+        named = [f'{column.key} = "{column.name}"' for column in columns if self._is_declared(column)]
+        if others := len(columns) - len(named):
+            named.append(f"{others} not named in the request")
+        said = f"{how}; columns: " + ", ".join(named)
         if said not in self._said:
             self._said.add(said)
             log.info("%s: %s", name, said)
+
+    def _is_declared(self, column: Column) -> bool:
+        """Whether the request or its type names a column. Another name may be data of a file without a header."""
+        schema = self._schema
+        levels = (f"{GROUPS}{key}" for key in schema.group_keys)
+        return bool(schema.fields) or column.key in schema.input_columns or column.key in levels

@@ -241,8 +241,11 @@ def check_headers(verb: str, where: str, etag: str | None, modified: float) -> N
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's text, without the query of any URL in it, at most 300 characters."""
-    return redact_text(str(error).strip().partition("\n")[0])[:300] or type(error).__name__
+    """First line of an error's text, without the query of any URL in it, at most 300 characters.
+
+    The text is redacted before it is cut: a secret may go on in the next line.
+    """
+    return redact_text(str(error).strip()).partition("\n")[0].rstrip()[:300] or type(error).__name__
 
 
 def url_is_refused(status: int, code: str = "") -> bool:

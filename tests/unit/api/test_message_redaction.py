@@ -224,3 +224,56 @@ def test_an_apostrophe_is_no_quote(text: str) -> None:
 )
 def test_samples(text: Any, told: str) -> None:
     assert wording(text) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Duplicate student in line 3: 4711", "Duplicate student in line 3: …"),
+        ("code 41003, 123456789", "code 41003, …"),
+        ("Expected at least 5. 987654321 is unknown", "Expected at least 5. … is unknown"),
+        ("line 3 4711", "line 3 …"),
+        ("line 3 (4711)", "line 3 (…)"),
+        ("line: 4711", "line: …"),
+        ("line … 4711", "line …"),
+        ("status 400; 4711", "status 400; …"),
+        ("line 3 is wrong, and 4711 is unknown", "line 3 is wrong, and … is unknown"),
+        ("line 3, and 4711", "line 3, and …"),
+        ("student 4711, rows are missing", "student …, rows are missing"),
+        ("at least 5 students: 4711, 4712 and 4713", "at least 5 students: … and …"),
+        ("between 1 and 10 and 4711 user", "between 1 and 10 and … user"),
+        ("between 1 and 10 users", "between 1 and 10 users"),
+        ("at least 0.5 seconds", "at least 0.5 seconds"),
+        ("after 7 bytes", "after 7 bytes"),
+        ("line 3, column 5", "line 3, column 5"),
+    ],
+)
+def test_only_a_number_right_beside_its_word_is_shown(text: str, told: str) -> None:
+    assert wording(text) == told
+
+
+@pytest.mark.parametrize("mark", [":", ";", " (", ",", ":\n", "        ", "; (", " - "])
+def test_a_name_after_a_mark_that_ends_no_sentence_is_hidden(mark: str) -> None:
+    assert "Page" not in wording(f"Unknown student{mark} Page")
+    assert "Page" not in wording(f"Unknown student{mark} Page is missing")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "JSON failed schema validation: Invalid value",
+        "Not found. Check the host",
+        "Not found. (Check the host)",
+        "Is it so? Check the host! No data",
+        "(Not found)",
+    ],
+)
+def test_a_word_that_begins_a_sentence_stays(text: str) -> None:
+    assert wording(text) == text
+
+
+@pytest.mark.parametrize("length", [1990, 1999, 2000, 2001, 2500])
+def test_a_quoted_value_is_hidden_where_a_long_text_is_cut(length: int) -> None:
+    begin = "user " * 400
+    assert "school" not in wording(f'{begin[: length - 10]} "no school no school no school"')
+    assert "hunter" not in wording(f'{begin[: length - 10]} password="hunter in line"')

@@ -1071,3 +1071,34 @@ class TestEveryColumn:
         assert "name the column in input_columns" in problems(content, schema=schema_for("next-years-type"))[0]
         schema = schema_for("next-years-type", input_columns={"a,b": "a,b"})
         assert spooled(content, schema=schema) == [{"a,b": "1"}]
+
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    @pytest.mark.parametrize(
+        ("schema", "told"),
+        [
+            (schema_for("next-years-type"), "columns: 3 not named in the request"),
+            (schema_for("next-years-type", ["born"]), 'columns: groups.born = "Born", 2 not named in the request'),
+            (
+                schema_for("next-years-type", ["born"], input_columns={"x": "anna smith", "y": "anna@example.org"}),
+                'columns: x = "Anna Smith", groups.born = "Born", y = "anna@example.org"',
+            ),
+        ],
+        ids=["none", "a level", "all"],
+    )
+    def test_the_log_names_only_columns_that_the_request_names(
+        self, schema: RecordSchema, told: str, form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        select = "SELECT 'Ben Jones' AS \"Anna Smith\", '2010' AS \"Born\", 'ben@example.org' AS \"anna@example.org\""
+        content = b"Anna Smith,Born,anna@example.org\nBen Jones,2010,ben@example.org\n"
+        with caplog.at_level(logging.DEBUG):
+            spooled(source(content) if form == "csv" else parquet(select, tmp_path), schema=schema)
+        assert told in caplog.text
+        if "Anna" not in told:
+            assert "anna" not in caplog.text.lower()
+
+    def test_a_refusal_names_only_columns_that_the_request_names(self) -> None:
+        content = b"Anna Smith,2011\nBen Jones,\\N\n\\N,2010\n"
+        told = problems(content, schema=schema_for("next-years-type", input_columns={"born": "2011"}))
+        assert len(told) == 2
+        assert 'column "2011": the cell is null' in told[0]
+        assert "column 1: the cell is null" in told[1]
