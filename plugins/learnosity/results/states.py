@@ -112,7 +112,7 @@ def _pending(state: State, key: str, value: Any) -> bool:
     is_pending = truth(value)
     if is_pending is None:
         return _status(state, key, value)
-    if is_pending or (isinstance(value, float) and value > 0):
+    if is_pending or (number(value) or 0) > 0:  # such as 0.5, or the text `40%`
         state.not_ready = key
     return True
 
@@ -121,8 +121,8 @@ def _progress(state: State, key: str, value: Any) -> bool:
     if isinstance(value, str) and value and not any(map(str.isdigit, value)):
         return _status(state, key, value)
     # A progress of 1 can mean 100 % or 1 %. It is read as 100 %, because results are normally requested only after
-    # their job is completed.
-    if value is not None and number(value) not in (1, 100):
+    # their job is completed. But `1%` is no more than that.
+    if value is not None and _share(value) not in (1, 100):
         state.not_ready = key
     return True
 
@@ -202,12 +202,19 @@ def _progress_inside(state: State, key: str, value: Any) -> None:
     if shares or state.any_status:
         texts = [each for each in values if isinstance(each, str)]
         values = [each for each in texts if is_word_of_state(each) or ("%" in each and not shares)]
-    numbers = [each for each in map(number, values) if each is not None]
+    numbers = [each for each in map(_share, values) if each is not None]
     if len(numbers) == 1 or len(set(numbers)) > 1:
         _progress(state, key, numbers[0] if len(numbers) == 1 else 0)
     for each in values:
-        if isinstance(each, str) and plain_key(each) and number(each) is None and not is_time(each):
+        is_share = isinstance(each, str) and ("%" in each or number(each) is None)
+        if is_share and plain_key(each) and not is_time(each):
             _progress(state, key, each)
+
+
+def _share(value: Any) -> float | None:
+    """`value` as a number, of which 1 and 100 are the whole. A text of 1 % is 0: with its sign, only 100 is."""
+    share = number(value)
+    return 0 if share == 1 and isinstance(value, str) and "%" in value else share
 
 
 def _shares(record: list[tuple[str, Any]]) -> list[Any]:
@@ -216,7 +223,7 @@ def _shares(record: list[tuple[str, Any]]) -> list[Any]:
     whole = {each for word, value in record if word in _WHOLE and (each := number(value)) is not None}
     shares: list[Any] = []
     for word, each in done:
-        share = number(each)
+        share = _share(each)
         if share is None and kind_of(word) == "ready":
             # A flag or a time, as in `"done": true`. `_ready_flag` has read it before: if it is false, the dataset is
             # not ready. So it need not be judged again, and counts as done here.
