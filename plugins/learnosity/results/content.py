@@ -163,6 +163,15 @@ def row_counts(value: Any) -> set[int]:
     return {len(each) for each in value.values() if isinstance(each, list)} if isinstance(value, dict) else set()
 
 
+def lengths_in(value: Any) -> Iterator[int]:
+    """The lengths of all lists in a content, but not of those in rows."""
+    if isinstance(value, list):
+        yield len(value)
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(each, list) or (isinstance(each, dict) and isinstance(value, dict)):
+            yield from lengths_in(each)
+
+
 def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
     """What the rows at the top of a content are about, for `Signals.compare_counts`. All have the same `numbers`.
 

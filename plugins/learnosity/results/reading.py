@@ -157,7 +157,7 @@ def _compare_counts(records: Any, data: Any, found: Findings) -> None:
         found.signals.compare_counts(0, *found.declared)
     # `meta.records` may be the number of files or rows, the length of a list of rows, the number of entries of `data`,
     # or 1 if `data` is no list. Any of these is right. With a declared `inline`, the content counts as one file, and
-    # its rows are not counted.
+    # the lengths of its lists are right, too.
     page = numbers | {len(data) if isinstance(data, list) else 1}
     if records is not None and whole_number(records) not in page:
         found.signals.unclear.append("its `meta.records` differs from what was found")
