@@ -123,11 +123,11 @@ def is_content(name: str, value: Any) -> bool:
 def may_be_content(value: Any) -> bool:
     """Whether a value under a key that is not one of content is a text, and more than a remark or a name.
 
-    It is long, has several lines, or holds rows.
+    It is long, has several lines, or holds rows. Line ends at its end begin no further line.
     """
     if not isinstance(value, str):
         return False
-    has_lines = "\n" in value or "\r" in value.rstrip("\r")
+    has_lines = _LINE_END.search(value.rstrip("\r\n")) is not None
     return len(value) > MAX_PLAIN_TEXT or has_lines or holds_rows(value)
 
 

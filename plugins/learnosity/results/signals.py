@@ -248,7 +248,7 @@ def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
     if number is None and is_only_a_number(plain_key(key)):
         return False
-    is_text = number is None and may_be_content(value)
+    is_text = number is None and ((isinstance(value, str) and "\n" in value) or may_be_content(value))
     if signals.ignores_counts and not (is_text and holds_rows(value)):
         return True
     if number is not None:

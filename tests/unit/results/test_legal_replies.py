@@ -47,6 +47,13 @@ class TestTexts:
         for number in (2, 9):
             assert "length" in kind(read({"files": [{"name": "a.csv", "content": table, "row_count": number}]}))
 
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+    def test_a_line_end_at_the_end_of_a_short_text_begins_no_second_line(self, end: str) -> None:
+        for reply in ({"files": [A, B], "xyz": f"ok{end}"}, {"files": [A | {"xyz": f"ok{end}"}, B]}):
+            assert kind(read(reply)) is Files
+        assert kind(read({"url": at("a.json"), "xyz": f"ok{end}"})) is Files
+        assert kind(read({"files": [A, B], "xyz": f"ok{end}ok"})) is not Files
+
 
 class TestStatistics:
     @pytest.mark.parametrize("field", ["population", "group_count", "count_sessions", "count_attempted"])
