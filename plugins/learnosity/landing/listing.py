@@ -160,8 +160,10 @@ class ResultSet:
             # But an empty page whose `more` is True is not the end: files may follow on the pages after it.
             if cursor is None or (isinstance(page, Empty) and seen and not page.more):
                 break
-            if cursor in seen or len(seen) >= MAX_PAGES:
+            if cursor in seen:
                 raise UnexpectedReplyError("The listing repeats a cursor (it would never end); nothing was landed.")
+            if len(seen) >= MAX_PAGES - 1:
+                raise UnexpectedReplyError(f"The listing has more than {MAX_PAGES} pages; nothing was landed.")
             seen.add(cursor)
             following = await self._read({"next": cursor}, first_page=False)
             if not isinstance(following, Files | Empty):

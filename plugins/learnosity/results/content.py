@@ -7,7 +7,9 @@ question. A value without such a field name is never treated as content.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,8 @@ _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 # A row may have a link to a document about its item, such as a PDF. So a link of a row whose file name ends with one of
 # these suffixes is not taken for a result file. Exception: a link into the folder of the dataset may be a result file.
 _DOCUMENTS = (".html", ".pdf", ".md")
+# `str.splitlines` knows more line ends, such as U+2028. They may stand inside a value, so they end no row.
+_LINE_END = re.compile(r"\r\n?|\n")
 
 
 def is_row(record: Mapping[str, Any]) -> bool:
@@ -119,11 +123,11 @@ def is_content(name: str, value: Any) -> bool:
 def may_be_content(value: Any) -> bool:
     """Whether a value under a key that is not one of content is a text, and more than a remark or a name.
 
-    It is long, has several lines, or holds rows.
+    It is long, has several lines, or holds rows. Line ends at its end begin no further line.
     """
     if not isinstance(value, str):
         return False
-    has_lines = "\n" in value or "\r" in value.rstrip("\r")
+    has_lines = _LINE_END.search(value.rstrip("\r\n")) is not None
     return len(value) > MAX_PLAIN_TEXT or has_lines or holds_rows(value)
 
 
@@ -132,7 +136,7 @@ def holds_rows(text: str) -> bool:
 
     A description or a message of several lines is no table: no line below the first one has as many cells.
     """
-    lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
+    lines = _lines(text.lstrip("\ufeff"))
     if any(has_measure(row) for each in {text, *lines} if "{" in each for row in _rows_in_text(each)):
         return True
     return len(lines) > 1 and _is_table(lines[0]) and any(_has_rows_below(lines, mark) for mark in ",;\t")
@@ -151,16 +155,26 @@ def _has_rows_below(lines: Sequence[str], mark: str) -> bool:
 
 
 def row_counts(value: Any) -> set[int]:
-    """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines."""
+    """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines or CSV rows."""
     if isinstance(value, str):
-        lines = sum(1 for line in value.splitlines() if line.strip())
+        counts = {len(_lines(value)), *(_csv_rows(value, mark) for mark in ",;\t" if '"' in value)}
+        numbers = {number for count in counts for number in (count, count - 1)}
         try:
-            return {lines, lines - 1} | row_counts(msgspec.json.decode(value, type=dict[str, Any] | list[Any]))
+            return numbers | row_counts(msgspec.json.decode(value, type=dict[str, Any] | list[Any]))
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return {lines, lines - 1}
+            return numbers
     if isinstance(value, list):
         return {len(value)}
     return {len(each) for each in value.values() if isinstance(each, list)} if isinstance(value, dict) else set()
+
+
+def lengths_in(value: Any) -> Iterator[int]:
+    """The lengths of all lists in a content, but not of those in rows."""
+    if isinstance(value, list):
+        yield len(value)
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(each, list) or (isinstance(each, dict) and isinstance(value, dict)):
+            yield from lengths_in(each)
 
 
 def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
@@ -176,6 +190,18 @@ def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
         if (thing := thing_of_row(row)) is not None:
             right[thing] = numbers
     return right
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in _LINE_END.split(text) if line.strip()]
+
+
+def _csv_rows(text: str, mark: str) -> int:
+    """The number of rows of a table: a cell in quotes may have line breaks."""
+    try:
+        return sum(any(map(str.strip, row)) for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark))
+    except csv.Error:
+        return len(_lines(text))
 
 
 def _is_table(text: str) -> bool:
@@ -196,7 +222,7 @@ def _is_json_of_rows(text: str) -> bool:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     try:
-        values = [msgspec.json.decode(line) for line in text.splitlines() if line.strip()]
+        values = [msgspec.json.decode(line) for line in _lines(text)]
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return bool(values) and all(next(rows_in(value), None) is not None for value in values)

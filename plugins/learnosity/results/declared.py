@@ -27,7 +27,7 @@ from jmespath.functions import Functions  # type: ignore[import-untyped]
 
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.addresses import fetchable, is_signed, name_in_address
-from learnosity.results.content import encoded, numbers_of_rows
+from learnosity.results.content import encoded, lengths_in, numbers_of_rows, rows_in
 from learnosity.results.entry import whole_number
 from learnosity.results.expressions import cursors_beside, drops, is_absent, without_filters
 from learnosity.results.findings import Findings, FoundFile
@@ -276,8 +276,10 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         found.problems.append("its content cannot be written down")
     else:
         # With `inline`, the content is in the reply itself, so a count in the reply is a number of rows. If the content
-        # is a list, counts are compared with its length. If it is an object, its rows cannot be counted, so no count is
-        # compared. Only `meta.records` is compared in both cases, in `reading`.
+        # is a list, counts are compared with its length. If it is an object, it is not known which of its lists are its
+        # rows, so no count is compared. Only `meta.records` is compared in both cases, in `reading`: it may be the
+        # length of any list in the content, or the number of all rows.
         found.is_declared = True
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
+        found.row_lists.update(filter(None, (*lengths_in(part), sum(1 for _ in rows_in(part)))))
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))

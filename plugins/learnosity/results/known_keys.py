@@ -92,8 +92,8 @@ SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
 # An address under one of these keys may be a link, such as one to the reply itself, or the address of a file. It counts
 # as a link only if its end shows that it leads to a list of files, as in `…/index.json`. `PAGE_LINKS`: keys of links to
-# the first and the last page. In an object or a list under `links`, an address under one of these always counts as a
-# link.
+# the first and the last page. In an object or a list under `links`, an address under one of these counts as a link,
+# unless it is signed and the only link to a page.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 

@@ -84,9 +84,11 @@ def read_box(box: Any, found: Findings) -> Any:
     """
     if isinstance(box, list):
         _compare_pages([(_relation(each), each) for each in box], found)
-        return [each for each in box if not _read_boxed(_relation(each), each, found)]
+        every = set(map(link_word, map(_relation, box)))
+        return [each for each in box if not _read_boxed(_relation(each), each, every, found)]
     _compare_pages(box.items(), found)
-    return {key: value for key, value in box.items() if not _read_boxed(key, value, found)}
+    every = set(map(link_word, box))
+    return {key: value for key, value in box.items() if not _read_boxed(key, value, every, found)}
 
 
 def note_last_page(record: Mapping[str, Any], found: Findings) -> None:
@@ -180,10 +182,11 @@ def _position(address: str) -> frozenset[tuple[str, str]]:
     return frozenset((kind, value) for kind, value in kinds if kind in ("page", "offset", "cursor"))
 
 
-def _read_boxed(key: str, value: Any, found: Findings) -> bool:
+def _read_boxed(key: str, value: Any, every: set[str], found: Findings) -> bool:
     """Mark the address of one link of a `links` object or list as known.
 
     :param key: the key or the relation of the link.
+    :param every: the words of all links in the object or list.
     :returns: whether it is a link of the reply.
     """
     word, address = link_word(key), _only_address(value)
@@ -193,9 +196,19 @@ def _read_boxed(key: str, value: Any, found: Findings) -> bool:
         return False
     if address is None:
         return _leads_nowhere(value, may_be_a_file=word in PAGE_LINKS)
-    if word not in DOCUMENTATION_LINKS or not is_signed(address):
+    if not is_signed(address) or not (word in DOCUMENTATION_LINKS or _may_be_file(word, address, every, found)):
         found.known.add(address)
     return True
+
+
+def _may_be_file(word: str, address: str, every: set[str], found: Findings) -> bool:
+    """Whether a signed address may be that of a file: it is the first or the last of something that is not known.
+
+    Beside a link to another page or to the reply itself, also one that leads nowhere, it leads to a page, too.
+    """
+    if word not in PAGE_LINKS or _position(address) or points_to_a_listing(address, found.signals.dataset_id):
+        return False
+    return (every - {word}).isdisjoint(PAGE_LINKS | SELF_LINKS | {"next"})
 
 
 def _said(value: Any) -> Any:

@@ -40,7 +40,7 @@ from learnosity.results.outcomes import (
 )
 from learnosity.results.request_fields import is_input_count
 from learnosity.results.shape import read_data
-from learnosity.results.signal_keys import counts_parts
+from learnosity.results.signal_keys import DECLARED_COUNT, counts_parts, shown_key
 from learnosity.results.signals import Signals
 from learnosity.results.sketch import masked_key, sketch
 from learnosity.results.survey import MAX_DEPTH, Survey, survey
@@ -109,7 +109,7 @@ def classify(
     if found.signals.failed:
         return Failed(found.signals.failed)
     if found.signals.not_ready:
-        return NotReady(found.signals.not_ready)
+        return NotReady(masked_key(found.signals.not_ready, ""))
     outcome = _doubt(surveyed, found, first_page) or _outcome(data, found, first_page)
     if isinstance(outcome, str):
         return NotUnderstood(outcome, sketch(reply), found.signals.is_final)
@@ -150,14 +150,14 @@ def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
     if found.declared_count is not None:
-        found.signals.open_counts[:] = [("declared count of files", found.declared_count)]
+        found.signals.open_counts[:] = [(DECLARED_COUNT, found.declared_count)]
     if not found.is_declared:
         found.signals.compare_counts(0, numbers, found.numbers(numbers))
     elif found.declared is not None:
         found.signals.compare_counts(0, *found.declared)
     # `meta.records` may be the number of files or rows, the length of a list of rows, the number of entries of `data`,
     # or 1 if `data` is no list. Any of these is right. With a declared `inline`, the content counts as one file, and
-    # its rows are not counted.
+    # the lengths of its lists are right, too.
     page = numbers | {len(data) if isinstance(data, list) else 1}
     if records is not None and whole_number(records) not in page:
         found.signals.unclear.append("its `meta.records` differs from what was found")
@@ -174,19 +174,19 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
         return f"under the key {masked_key(key)} stands an address that is no file's ({kind_of_address(text)})"
     if found.lacks_declared_next and signals.ignored_cursors:
         return (
-            f"the declared `next` finds nothing, and the reply has `{signals.ignored_cursors[0]}` (if its listing ends "
-            "where the declared key is missing, put `|| ''` behind it)"
+            f"the declared `next` finds nothing, and the reply has {shown_key(signals.ignored_cursors[0])} (if its "
+            "listing ends where the declared key is missing, put `|| ''` behind it)"
         )
     if signals.more and not signals.cursors:
-        return f"it says by `{signals.more[0]}` that there is more, and not how to ask for it"
+        return f"it says by {shown_key(signals.more[0])} that there is more, and not how to ask for it"
     if len(signals.cursors) > 1:
         return "it names two different next pages"
     if signals.later and first_page:
-        return f"its `{signals.later[0]}` says that it is not the first page"
+        return f"its {shown_key(signals.later[0])} says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:
         word, stated, number = signals.wrong_counts[0]
         hint = " (if it counts something else, declare `count`, too)" if found.files and not found.is_declared else ""
-        return f"its `{word}` is {stated}, and {number} were found{hint}"
+        return f"its {shown_key(word)} is {stated}, and {number} were found{hint}"
     said_whole = signals.cursors or signals.ended or signals.counted
     if not said_whole and any(0 < limit <= max(len(found.files), found.rows) for limit in signals.limits):
         return "it holds as many entries as its limit allows, and does not say that these are all"

@@ -86,7 +86,7 @@ def _note_lists(row: Mapping[str, Any], found: Findings) -> None:
         else:
             is_part = kind == "count" and _is_less(word, value, lists)
         if is_part:
-            found.signals.unclear.append(f"a row says by `{key}` that there is more")
+            found.signals.doubt(key, "a row says by {} that there is more")
 
 
 def _is_less(word: str, value: Any, lists: Mapping[str, list[Any]]) -> bool:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from learnosity.results.known_keys import LINK_WORDS, LISTING_KEYS, SIZE_KEYS, words
+from learnosity.results.sketch import masked_key
 
 Kind = Literal[
     "status",
@@ -130,6 +131,8 @@ FILE_BOXES = words("list listing filelist fileslist")
 # In an object without files under one of these keys, a count that does not say what it counts is a statistic, and not a
 # number of files, as in `{"stats": {"total": 3}}`.
 STATISTICS = words("stats statistics")
+# The name under which a declared `count` is compared.
+DECLARED_COUNT = "declared count of files"
 # In an object about pages (see `OF_PAGES`), a value under one of these keys need not be understood: it says nothing
 # about pages.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
@@ -190,3 +193,13 @@ def counts_parts(word: str) -> bool:
 def kind_inside(kind: Kind | None, word: str) -> Kind | None:
     """What a plain key says inside an object of `kind`, if it says nothing elsewhere."""
     return (_INSIDE_A_COUNT if kind == "count" else _INSIDE).get(word)
+
+
+def shown_key(key: str) -> str:
+    """`key` for a message. A key may be data, such as a name: one that does not look like a word is masked.
+
+    What `Findings.note_box` adds to the name of a count is ours, and does not mask it.
+    """
+    name, _, box = key.rpartition(" of ")
+    is_ours = box in LISTING_BOXES | FILE_BOXES | STATISTICS and masked_key(name, "") == name
+    return f"`{key}`" if is_ours or key == DECLARED_COUNT else masked_key(key, "`")

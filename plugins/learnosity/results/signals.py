@@ -106,7 +106,7 @@ class Signals(State):
             elif kind == "count" and thing_of(plain_key(key)) is not None:
                 self.open_counts.append((key, None))
             elif says_something(child, words=kind == "next") and kind_of(word) is None and word not in NOT_OF_PAGES:
-                self.unclear.append(f"its `{key}` is not understood")
+                self.doubt(key, "its {} is not understood")
                 return
 
     def note_of_entry(self, key: str, value: Any) -> bool:
@@ -115,7 +115,7 @@ class Signals(State):
         if kind == "remark" and not any(isinstance(each, str) and says_not_ready(each) for each in scalars(value)):
             return False
         if kind in ("more", "children") and is_true(value):
-            self.unclear.append(f"an entry of a file says by `{key}` that there is more")
+            self.doubt(key, "an entry of a file says by {} that there is more")
         if kind in _OF_ENTRIES and isinstance(value, dict | list):
             for word, each in members(value):
                 if kind_of(word) in _OF_ENTRIES:
@@ -128,7 +128,7 @@ class Signals(State):
         if not says_something(value):
             return
         if isinstance(value, dict | list) or not can_be_sent(value):
-            self.unclear.append(f"its `{key}` names a next page in a way that cannot be requested")
+            self.doubt(key, "its {} names a next page in a way that cannot be requested")
         else:
             self.cursors.add(str(value))
 
@@ -156,7 +156,7 @@ class Signals(State):
                 continue
             self.counted |= "total" in word or "file" in word
             if stated is None:
-                self.unclear.append(f"its `{key}` is not a whole number")
+                self.doubt(key, "its {} is not a whole number")
             elif stated not in right and not (stated == 1 and is_content and counts_parts(word)):
                 self.wrong_counts.append((key, stated, max(right, default=0)))
         del self.open_counts[start:]
@@ -171,7 +171,7 @@ class Signals(State):
             if thing_of(word) == "child":
                 right = right_of(word)
                 if not any(right) if kind_of(word) == "children" else stated not in right:
-                    self.unclear.append(f"its `{key}` differs from what was found")
+                    self.doubt(key, "its {} differs from what was found")
         self.open_counts[start:] = [
             each for each in self.open_counts[start:] if thing_of(plain_key(each[0])) != "child"
         ]
@@ -189,7 +189,7 @@ def _next(signals: Signals, key: str, value: Any) -> bool:
     if says_something(value) and signals.ignores_cursors:
         signals.ignored_cursors.append(key)
     elif says_something(value):
-        signals.unclear.append(f"its `{key}` may name a next page")
+        signals.doubt(key, "its {} may name a next page")
     return True
 
 
@@ -207,7 +207,7 @@ def _last(signals: Signals, key: str, value: Any) -> bool:
         signals.flagged |= not flag
         _end(signals, key, flag)
     elif says_something(value):
-        signals.unclear.append(f"its `{key}` is not understood")
+        signals.doubt(key, "its {} is not understood")
     return True
 
 
@@ -248,13 +248,13 @@ def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
     if number is None and is_only_a_number(plain_key(key)):
         return False
-    is_text = number is None and may_be_content(value)
+    is_text = number is None and ((isinstance(value, str) and "\n" in value) or may_be_content(value))
     if signals.ignores_counts and not (is_text and holds_rows(value)):
         return True
     if number is not None:
         signals.note_count(key, number)
     elif value is not None and (is_text or thing_of(plain_key(key)) is None):
-        signals.unclear.append(f"its `{key}` is not a whole number")
+        signals.doubt(key, "its {} is not a whole number")
     elif value is not None:
         signals.open_counts.append((key, None))
     return True
@@ -270,7 +270,7 @@ def _number(signals: Signals, key: str, value: Any) -> int | None:
     """`value` as an integer. If it is something else and not empty, the reply is unclear."""
     number = integer(value)
     if number is None and says_something(value):
-        signals.unclear.append(f"its `{key}` is not a whole number")
+        signals.doubt(key, "its {} is not a whole number")
     return number
 
 

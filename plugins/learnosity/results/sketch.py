@@ -42,10 +42,13 @@ def sketch(value: Any) -> str:
     return drawn if len(drawn) <= MAX_LENGTH else f"{drawn[:MAX_LENGTH]}…"
 
 
-def masked_key(key: str) -> str:
-    """`key` itself if it looks like a word. For any other key, only its length is shown."""
+def masked_key(key: str, mark: str = '"') -> str:
+    """`key` itself if it looks like a word. For any other key, only its length is shown.
+
+    :param mark: what stands around a key that is shown.
+    """
     if _WORD.fullmatch(key) and not _HEX.search(key):
-        return f'"{key}"'
+        return f"{mark}{key}{mark}"
     return f"<key of {len(key)}>"
 
 

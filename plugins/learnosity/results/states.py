@@ -10,7 +10,7 @@ from learnosity.results.api_warnings import is_about_api
 from learnosity.results.content import holds_rows
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 from learnosity.results.owners import is_other, is_same, names_other
-from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
+from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of, shown_key
 from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_part, says_yes
 from learnosity.results.values import (
     as_flag,
@@ -72,10 +72,17 @@ class State:
     cursors_aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """This object of cursors says nothing: the declared `next` beside it says whether a page follows."""
 
-    def refuse(self, why: str) -> None:
-        """Note a reason why the reply is refused, which would be the same if the API were asked again."""
+    def doubt(self, key: str, why: str) -> None:
+        """Note a reason that is about a key. The key may be data: one that does not look like a word is masked.
+
+        :param why: the reason, with `{}` where the key is shown.
+        """
+        self.unclear.append(why.format(shown_key(key)))
+
+    def refuse(self, why: str, key: str = "") -> None:
+        """Note a reason as `doubt` does, which would be the same if the API were asked again."""
         self.is_final |= not self.unclear  # the first reason is the one that is shown
-        self.unclear.append(why)
+        self.doubt(key, why)
 
     def note_dataset(self, key: str, value: Any) -> None:
         """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""
@@ -93,7 +100,7 @@ def _status(state: State, key: str, value: Any) -> bool:
         elif word in FAILED_WORDS:
             state.failed = word
         elif word not in READY_WORDS and each not in (None, "") and not state.any_status:
-            state.unclear.append(f"its `{key}` is a word that is not known")
+            state.doubt(key, "its {} is a word that is not known")
     return True
 
 
@@ -112,7 +119,7 @@ def _pending(state: State, key: str, value: Any) -> bool:
     is_pending = truth(value)
     if is_pending is None:
         return _status(state, key, value)
-    if is_pending or (isinstance(value, float) and value > 0):
+    if is_pending or (number(value) or 0) > 0:  # such as 0.5, or the text `40%`
         state.not_ready = key
     return True
 
@@ -121,8 +128,8 @@ def _progress(state: State, key: str, value: Any) -> bool:
     if isinstance(value, str) and value and not any(map(str.isdigit, value)):
         return _status(state, key, value)
     # A progress of 1 can mean 100 % or 1 %. It is read as 100 %, because results are normally requested only after
-    # their job is completed.
-    if value is not None and number(value) not in (1, 100):
+    # their job is completed. But `1%` is no more than that.
+    if value is not None and _share(value) not in (1, 100):
         state.not_ready = key
     return True
 
@@ -135,7 +142,7 @@ def _verdict(state: State, key: str, value: Any) -> bool:
         return says_yes(plain_key(key), value) or _status(state, key, value)
     is_of_listing = plain_key(key) not in _SUCCESS
     if not is_right and not (is_of_listing and state.ignores_parts):
-        state.unclear.append(f"its `{key}` is false{_WAY_OUT if is_of_listing else ''}")
+        state.doubt(key, f"its {{}} is false{_WAY_OUT if is_of_listing else ''}")
     return True
 
 
@@ -144,20 +151,20 @@ def _trouble(state: State, key: str, value: Any) -> bool:
     is_warning = plain_key(key) in _WARNINGS and all(kind_of(word) != "trouble" for word, _ in members(value))
     if is_true(value) and not (is_warning and all(map(is_about_api, texts))):
         if any(isinstance(each, str) and says_later(each) for each in texts):
-            state.unclear.append(f"its `{key}` says that it is not ready")
+            state.doubt(key, "its {} says that it is not ready")
         else:
-            state.refuse(f"it states `{key}`")
+            state.refuse("it states {}", key)
     return True
 
 
 def _remark(state: State, key: str, value: Any) -> bool:
     state.remarks |= bool(value)
     if isinstance(value, str) and holds_rows(value):
-        state.unclear.append(f"its `{key}` may be content")
+        state.doubt(key, "its {} may be content")
     elif isinstance(value, str) and says_later(value):
         state.not_ready = key
     elif isinstance(value, str) and says_part(value) and not state.ignores_parts:
-        state.unclear.append(f"its `{key}` says that this is a part{_WAY_OUT}")
+        state.doubt(key, f"its {{}} says that this is a part{_WAY_OUT}")
     return True
 
 
@@ -202,12 +209,19 @@ def _progress_inside(state: State, key: str, value: Any) -> None:
     if shares or state.any_status:
         texts = [each for each in values if isinstance(each, str)]
         values = [each for each in texts if is_word_of_state(each) or ("%" in each and not shares)]
-    numbers = [each for each in map(number, values) if each is not None]
+    numbers = [each for each in map(_share, values) if each is not None]
     if len(numbers) == 1 or len(set(numbers)) > 1:
         _progress(state, key, numbers[0] if len(numbers) == 1 else 0)
     for each in values:
-        if isinstance(each, str) and plain_key(each) and number(each) is None and not is_time(each):
+        is_share = isinstance(each, str) and ("%" in each or number(each) is None)
+        if is_share and plain_key(each) and not is_time(each):
             _progress(state, key, each)
+
+
+def _share(value: Any) -> float | None:
+    """`value` as a number, of which 1 and 100 are the whole. A text of 1 % is 0: with its sign, only 100 is."""
+    share = number(value)
+    return 0 if share == 1 and isinstance(value, str) and "%" in value else share
 
 
 def _shares(record: list[tuple[str, Any]]) -> list[Any]:
@@ -216,7 +230,7 @@ def _shares(record: list[tuple[str, Any]]) -> list[Any]:
     whole = {each for word, value in record if word in _WHOLE and (each := number(value)) is not None}
     shares: list[Any] = []
     for word, each in done:
-        share = number(each)
+        share = _share(each)
         if share is None and kind_of(word) == "ready":
             # A flag or a time, as in `"done": true`. `_ready_flag` has read it before: if it is false, the dataset is
             # not ready. So it need not be judged again, and counts as done here.

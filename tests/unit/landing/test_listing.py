@@ -100,6 +100,15 @@ async def test_a_cursor_that_comes_back_is_an_error_and_not_for_ever() -> None:
         await Pages(page(rows("a"), "2"), page(rows("b"), "2")).list()
 
 
+async def test_a_listing_of_too_many_pages_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = (page(rows("a"), "2"), page(rows("b"), "3"), page(rows("c")))
+    monkeypatch.setattr("learnosity.landing.listing.MAX_PAGES", 3)
+    assert (await Pages(*pages).list()).names() == ["a", "b", "c"]
+    monkeypatch.setattr("learnosity.landing.listing.MAX_PAGES", 2)
+    with pytest.raises(UnexpectedReplyError, match="has more than 2 pages"):
+        await Pages(*pages).list()
+
+
 async def test_a_file_on_two_pages_is_noted_as_listed_twice() -> None:
     listing = await Pages(page(rows("a", "b"), "2"), page(rows("b"))).list()
     assert listing.names() == ["a", "b", "b"]

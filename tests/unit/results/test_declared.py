@@ -21,6 +21,7 @@ from learnosity.results.reading import (
     parse_declaration,
 )
 from tests.unit.results.replies import (
+    GROUP,
     OTHER,
     ROW,
     A,
@@ -343,6 +344,27 @@ class TestDeclaration:
     )
     def test_a_declared_part_is_never_a_secret_and_never_a_page(self, data: Any, meta: dict[str, Any]) -> None:
         assert isinstance(read(data, {"inline": "data.t"}, **meta), NotUnderstood)
+
+    @cases(
+        ("data", "inline", "right"),
+        {
+            "a list": ([ROW] * 3, "data", {1, 3}),
+            "a list in a list": ([[ROW] * 3], "data[0]", {1, 3}),
+            "rows": ({"rows": [ROW] * 3}, "data.rows", {1, 3}),
+            "an object": ({"rows": [ROW] * 3}, "data", {1, 3}),
+            "two lists": ({"rows": [ROW] * 3, "others": [ROW] * 2}, "data", {1, 2, 3, 5}),
+            "deep rows": ({"result": {"rows": [ROW] * 3}}, "data", {1, 3}),
+            "rows of another kind": ({"result": {"rows": [{"x": 1}] * 3}}, "data", {1, 3}),
+            "groups": (GROUP, "data", {1, 2}),
+            "groups below one": ({"dataset_group": {"group_name": "r", **GROUP}}, "data", {1, 2, 3}),
+        },
+    )
+    def test_the_records_of_a_declared_part_are_its_rows_or_groups(
+        self, data: Any, inline: str, right: set[int]
+    ) -> None:
+        results = {"inline": inline}
+        for number in range(8):
+            assert isinstance(read(data, results, records=number), Inline) == (number in right), number
 
     def test_an_expression_that_does_not_fit_the_reply_is_not_understood(self) -> None:
         assert "cannot be applied" in why(read({"x": "text"}, {"files": "sort_by(data.x, &y)", "url": "@"}))

@@ -23,6 +23,38 @@ def meta(key: str, value: Any) -> dict[str, Any]:
     return {key: value}
 
 
+class TestTexts:
+    @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+    def test_a_mark_inside_a_value_ends_no_line(self, mark: str) -> None:
+        json_mark = mark if ord(mark) >= 32 else " "  # JSON has no such mark in a text
+        lines = "".join(f'{{"user_id":"u{json_mark}{number}","score":1}}\n' for number in range(2))
+        for text in (lines, lines.replace("\n", "\r\n"), lines.strip(), lines.replace("\n", "\r")):
+            assert kind(read({"files": [{"name": "a.ndjson", "content": text, "row_count": 2}]})) is Inline
+        table = f"user_id,score\nu{mark}x,1\nu2,2\n"
+        for number in (2, 3):
+            assert kind(read({"files": [{"name": "a.csv", "content": table, "row_count": number}]})) is Inline
+        assert "length" in kind(read({"files": [{"name": "a.csv", "content": table, "row_count": 4}]}))
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    @pytest.mark.parametrize("cell_end", ["\n", "\r\n", "\n\n", "\r"])
+    @pytest.mark.parametrize("mark", [",", ";", "\t"])
+    def test_a_cell_in_quotes_may_have_line_breaks(self, mark: str, cell_end: str, end: str) -> None:
+        rows = ("user_id,score,x", f'u1,1,"a{cell_end}b ""c"""', "u2,2,d", f'"u{cell_end}3",3,')
+        table = end.join(rows).replace(",", mark)
+        for number in (3, 4):
+            for text in (table, table + end):
+                assert kind(read({"files": [{"name": "a.csv", "content": text, "row_count": number}]})) is Inline
+        for number in (2, 9):
+            assert "length" in kind(read({"files": [{"name": "a.csv", "content": table, "row_count": number}]}))
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+    def test_a_line_end_at_the_end_of_a_short_text_begins_no_second_line(self, end: str) -> None:
+        for reply in ({"files": [A, B], "xyz": f"ok{end}"}, {"files": [A | {"xyz": f"ok{end}"}, B]}):
+            assert kind(read(reply)) is Files
+        assert kind(read({"url": at("a.json"), "xyz": f"ok{end}"})) is Files
+        assert kind(read({"files": [A, B], "xyz": f"ok{end}ok"})) is not Files
+
+
 class TestStatistics:
     @pytest.mark.parametrize("field", ["population", "group_count", "count_sessions", "count_attempted"])
     def test_a_documented_count_beside_files_is_still_understood(self, field: str) -> None:

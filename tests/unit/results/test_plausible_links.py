@@ -136,6 +136,21 @@ class TestPages:
         assert isinstance(read({"files": [A], **page}, next="c", first_page=False), Files)
 
 
+@pytest.mark.parametrize("form", FORMS[1:])
+@pytest.mark.parametrize("rel", ["first", "last"])
+def test_a_signed_address_that_is_the_only_page_is_not_passed_over(form: str, rel: str) -> None:
+    for links in ({rel: at("c.csv")}, {rel: at("c.csv"), "docs": "https://help.example"}):
+        page = box(form, links)
+        for results in (None, DECLARED):
+            assert isinstance(read({"files": [A, B], **page}, results), NotUnderstood)
+            assert isinstance(read({"files": [A, B]}, results, **page), NotUnderstood)
+    for whole in (at("index.json"), f"{API}?page=1&token=abc", API, at("a.json")):
+        assert names(read({"files": [A, B], **box(form, {rel: whole})})) == AB
+    assert names(read({"files": [A, B], **box(form, {"self": at("c"), "first": at("c"), "last": at("c")})})) == AB
+    if form == "links":
+        assert names(read({"files": [A, B], "links": {rel: at("1"), "next": None, "prev": None}})) == AB
+
+
 @pytest.mark.parametrize("labels", [("first", "last"), ("first_link", "last_link"), ("First", "LAST")])
 def test_files_with_the_labels_of_pages_are_still_understood(labels: tuple[str, str]) -> None:
     for one, other in ((at("a.json"), at("b.csv")), ("https://cdn.example/a.json", "https://cdn.example/b.csv")):

@@ -86,6 +86,18 @@ class TestProgress:
     def test_one_that_is_not_at_its_end_is_not_ready(self, value: Any) -> None:
         is_not_whole("progress", value)
 
+    @pytest.mark.parametrize("text", ["1%", "1 %", " 1.0% ", "01%", "0.5%", "40%", "99.9%"])
+    @pytest.mark.parametrize("key", ["progress", "percent_complete", "percentage", "progressPercent"])
+    def test_a_text_with_a_percent_sign_is_at_its_end_at_100_only(self, key: str, text: str) -> None:
+        value: Any
+        values = (text, {"value": text}, [text], {"x": {"y": text}}, {"a": text, "b": text}, {"completed": text})
+        for value in values:
+            is_not_whole(key, value)
+        assert not isinstance(read({"files": [A | {"progress": text}, B]}), Files)
+        is_not_whole("progress", {"done": text, "of": 1})
+        for value in ("100%", "100 %", {"value": "100.0%"}, {"a": "100%", "b": "100%"}, 1, 100, "1", "100"):
+            is_whole(key, value)
+
     @pytest.mark.parametrize("value", [{"elapsed_seconds": 34}, {"step": 3, "steps": 10}], ids=str)
     def test_numbers_of_something_else_need_a_declaration(self, value: Any) -> None:
         is_not_whole("progress", value, declared=False)
@@ -181,6 +193,14 @@ class TestFlags:
     )  # fmt: skip
     def test_a_sentence_that_says_something_else_is_not_passed_over(self, key: str, text: str) -> None:
         is_not_whole_without(key, text)
+
+    @pytest.mark.parametrize("key", ["pending", "in_progress", "running", "pending_files", "unfinished"])
+    def test_a_share_that_is_pending_is_not_passed_over(self, key: str) -> None:
+        value: Any
+        for value in (0.5, "0.5", "40%", " 0.5 % ", "1%", "100%", {"value": "0.5"}, ["40%"]):
+            is_not_whole(key, value)
+        for value in (0, 0.0, "0", "0.0", "0%", False, "", None):
+            is_whole(key, value)
 
     def test_for_how_long_is_still_understood(self) -> None:
         for text in ("60 minutes", "7 days", "for 1 hour", "until 2026-12-28 07:00:00"):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from learnosity.errors import (
     UnexpectedReplyError,
 )
 from learnosity.results.reading import (
+    Failed,
+    NotReady,
+    NotUnderstood,
     sketch,
     understood,
 )
+from learnosity.results.signal_keys import _VOCABULARY
 from tests.unit.results.replies import (
     ID,
+    ROW,
+    A,
     at,
     deep,
     read,
@@ -67,3 +75,52 @@ class TestSketch:
 
     def test_it_names_kinds_of_addresses(self) -> None:
         assert sketch(["s3://b/x", "//h/x", at("x")]) == "[3 x s3 address or other address or https address, signed]"
+
+
+_KEYS = (*(word for text in _VOCABULARY.values() for word in text.split()), "next_of_kin", "list_truncated", "cursor")
+_NAME = "\u5b89\u5a1c"
+
+
+class TestKeysInRefusals:
+    @pytest.mark.parametrize("key", _KEYS)
+    def test_a_key_that_does_not_look_like_a_word_is_masked(self, key: str) -> None:
+        value: Any
+        for key_with_name in (f"{_NAME} {key}", f"{key} {_NAME} of paging"):
+            for value in (False, True, 7, "x7", {"x": "7"}):
+                said: dict[str, Any] = {key_with_name: value}
+                data: Any
+                meta: dict[str, Any]
+                for data, meta in (
+                    ({"files": [A], **said}, {}),
+                    ({"files": [A]}, said),
+                    ({"files": [A | said]}, {}),
+                    ({"url": at("a.json"), **said}, {}),
+                    ({"rows": [ROW | said]}, {}),
+                    ({"files": [A], "paging": said | {"limit": 5}}, {}),
+                    ({"files": [A], "total": said}, {}),
+                ):
+                    for results in (None, {"files": "data.files", "url": "url", "next": "data.no.such"}):
+                        reading = read(data, results, **meta)
+                        said_of = reading.why if isinstance(reading, NotUnderstood) else ""
+                        said_of += reading.status if isinstance(reading, NotReady | Failed) else ""
+                        assert _NAME not in said_of, (said_of, data, meta)
+
+    def test_a_name_with_blanks_or_digits_is_masked_wherever_it_stands(self) -> None:
+        for reading in (
+            read({"files": [A], "Next of kin: Anna Smith, 555-1234": "x"}),
+            read({"rows": [ROW | {"x": [ROW], "Anna Smith 3fa92c is truncated": True}]}),
+            read({"files": [A], "Nextdoor Anna": {"a": "b"}}),
+        ):
+            assert isinstance(reading, NotUnderstood)
+            assert "<key of " in reading.why
+            assert "Anna" not in reading.why
+
+    def test_a_word_is_shown_with_the_box_that_it_is_in(self) -> None:
+        data: Any
+        for data, shown in (
+            ({"files": [A], "items_next": "x"}, "`items_next`"),
+            ({"files": [A], "paging": {"total_items": 5, "page": 1}}, "`total_items of paging`"),
+        ):
+            reading = read(data)
+            assert isinstance(reading, NotUnderstood)
+            assert shown in reading.why
