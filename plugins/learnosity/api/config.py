@@ -165,7 +165,7 @@ def build_config(
         organisation_id = int(organisation_id)
     try:
         timeout = float(extra.get("timeout") or DEFAULT_TIMEOUT)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         timeout = math.nan
     if not 0 < timeout < math.inf:
         raise refuse(f"extra `timeout` must be a number of seconds above 0, such as {DEFAULT_TIMEOUT:.0f}.")
