@@ -119,8 +119,8 @@ def parse_reply(
 
     :param retry_after: seconds of the header `Retry-After`; None = there is none.
     :param sent: the request. An error does not repeat its values.
-    :param names_files: whether the keys of an object may be names of files. A key must not be there twice then. To
-        find this out takes long for a large reply: not on the event loop.
+    :param names_files: whether the keys of an object may be names of files. A key must not be there twice then. In
+        a large reply, the search for that may take seconds: not on the event loop.
     :raises UnexpectedReplyError: an object has a key twice, with two values. msgspec keeps the last one alone.
     :raises PermanentApiError: the same call cannot succeed. May be a subclass.
     :raises TransientApiError: the same call may succeed later.
@@ -159,8 +159,7 @@ def _has_key_twice(body: bytes) -> bool:
         # This hash takes the place of the object. It is smaller, and two equal objects have the same hash.
         return (hash(repr(sorted(pairs, key=itemgetter(0)))),)
 
-    # `_read_keys` does not compare values, so it is quick. `read` takes seconds for a large reply. It is called only if
-    # an object has a key twice, which is rare.
+    # `_read_keys` compares no values, so it is quick. `read` takes seconds for a large reply, but is rarely needed.
     for hook, number in ((_read_keys, float), (read, _number)):
         try:
             json.loads(body, object_pairs_hook=hook, parse_int=number, parse_float=float)
