@@ -43,7 +43,6 @@ _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "met
 
 # Texts in the errors of libraries that mean: DNS does not know the host name.
 _NO_HOST = r"name or service not known|nodename nor servname|no address associated|name does not resolve"
-
 # Texts in the errors of libraries that mean: the proxy has refused. Group 1: the HTTP status of the proxy's reply. A
 # text without a status means that the proxy wants a login.
 _REFUSED_TUNNEL = re.compile(
@@ -169,6 +168,7 @@ def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
     """
     if not proxy:
         return None
+    cause = re.sub(r"https?://\S+", "", cause)  # a URL may have any of the words that are searched for
     # This check comes first. A proxy that refuses may write "name or service not known" about the server into its
     # reply. The searches below would take these words to be about the proxy.
     if refused := _REFUSED_TUNNEL.search(cause):

@@ -22,7 +22,7 @@ from learnosity.api.defaults import (
     REGION_NAMES,
     REGIONS,
 )
-from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_host, is_ipv6, is_loopback
+from learnosity.api.url_policy import UrlPolicy, forbidden, is_host, is_ipv6, is_loopback
 from learnosity.egress import Egress, checked_proxy
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.declared import Declaration, parse_declaration
@@ -165,7 +165,7 @@ def build_config(
         organisation_id = int(organisation_id)
     try:
         timeout = float(extra.get("timeout") or DEFAULT_TIMEOUT)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         timeout = math.nan
     if not 0 < timeout < math.inf:
         raise refuse(f"extra `timeout` must be a number of seconds above 0, such as {DEFAULT_TIMEOUT:.0f}.")
@@ -215,8 +215,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
         raise refuse("the host must be a host name without blanks, or a URL that starts with https://.")
     if parts.username is not None or parts.query or parts.path.strip("/"):
         raise refuse("the host must not carry user info, a path or a query; the version goes into the extra.")
-    if is_forbidden_address(name):
-        raise refuse("the host is a link-local or metadata address, which is never called.")
+    if what := forbidden(name):
+        raise refuse(f"the host is {what}, which is never called.")
     chosen = port or own_port
     # The default port is left out of this URL, because `ApiConfig.account` is made from the URL. If a person adds the
     # default port to the connection, the account stays the same, and a task can still continue its dataset.

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import aiohttp
-from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
 from pyreqwest.response import Response
 
 from learnosity.egress import proxy_failure, proxy_refusal
@@ -144,8 +144,8 @@ def connection_failed(
 
     :param proxy: URL of the proxy that is used; None = none.
     """
-    details = f"{error} {getattr(error, 'details', '')}"
-    if isinstance(error, ssl.SSLCertVerificationError) or re.search(r"certificate|UnknownIssuer", details):
+    causes = _causes(error)
+    if isinstance(error, ssl.SSLCertVerificationError) or re.search(r"certificate|UnknownIssuer", causes):
         return PermanentApiError(
             f"{what}: the server's TLS certificate could not be verified. Check any proxy in between, and name the "
             "PEM file of its authority in extra `verify` of the Learnosity connection."
@@ -153,14 +153,25 @@ def connection_failed(
     if proxy and isinstance(error, aiohttp.ClientHttpProxyError):
         failure: tuple[str, bool] | None = proxy_refusal(proxy, error.status)
     else:
-        failure = proxy_failure(proxy, f"{type(error).__name__} {details}")
-        if proxy and failure is None and re.search(r"tunnel", details, re.IGNORECASE):
+        failure = proxy_failure(proxy, f"{type(error).__name__} {causes}")
+        if proxy and failure is None and re.search(r"tunnel", causes, re.IGNORECASE):
             # `tunnel` in the error means that the proxy did not connect to the server. pyreqwest does not tell the HTTP
             # status of the proxy's reply, so 0 is given: it stands for an unknown status.
             failure = proxy_refusal(proxy, 0)
     if failure:
         return (TransferError if failure[1] else PermanentApiError)(f"{what}: {failure[0]}")
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")
+
+
+def _causes(error: BaseException) -> str:
+    """What an error and its causes say, without URLs and hosts: these may have any word, such as "certificate"."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return str(error.os_error)  # the text of `error` itself quotes the host before the cause
+    texts = [str(error)]
+    if isinstance(error, DetailedPyreqwestError):
+        texts = [error.message, *(cause["message"] for cause in error.details.get("causes") or [])]
+    # Each text that quotes a URL ends with it. aiohttp quotes URLs as they are, with any blanks in them.
+    return ": ".join(re.sub(r"https?://.*", "", text, flags=re.IGNORECASE | re.DOTALL) for text in texts)
 
 
 def _number(value: str | None) -> int | None:

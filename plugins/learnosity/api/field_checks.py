@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -111,9 +112,10 @@ def names_something(filters: Any) -> bool:
 
 def filter_problems(filters: Mapping[str, Any], most: int | None) -> list[str]:
     """What is wrong with the filters of a known type. `most`: most activities; None = the limit is not known."""
-    problems = []
-    begin, end = (_moment(filters.get(name)) for name in ("mintime", "maxtime"))
-    if begin is not None and end is not None and begin > end:
+    times = {name: _moment(filters.get(name)) for name in ("mintime", "maxtime")}
+    problems = [f"filters.{name} is no time: the number is too large." for name in times if times[name] == math.inf]
+    begin, end = times.values()
+    if not problems and begin is not None and end is not None and begin > end:
         problems.append("filters.mintime is after filters.maxtime: no session can match.")
     activities = filters.get("activity_id")
     if activities is None:
@@ -138,6 +140,8 @@ def _moment(value: Any) -> float | None:
         return None
     try:
         return float(value)
+    except OverflowError:
+        return math.inf  # a whole number of more than 308 digits
     except ValueError:
         pass
     try:
@@ -148,18 +152,23 @@ def _moment(value: Any) -> float | None:
 
 
 def option_problems(options: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the options of a known type."""
+    """What is wrong with the options of a known type.
+
+    The options of a schedule file are checked before its templates are rendered. A template becomes a text, so it may
+    be a name or an order, but not a list.
+    """
     problems = []
     for sort, fields, order in (
         ("default_sort_field", "fields", "default_sort_order"),
         ("default_users_sort_field", "user_fields", "default_users_sort_order"),
     ):
         wanted, offered = options.get(sort), options.get(fields)
-        if offered is not None and not _is_template(offered) and not _is_names(offered):
+        if offered is not None and not _is_names(offered):
             problems.append(f'options.{fields} must be a list of names, such as ["population"].')
-        if wanted is not None and isinstance(offered, list) and wanted not in offered:
+        names = offered if isinstance(offered, list) and not any(map(_is_template, (wanted, *offered))) else None
+        if wanted is not None and names is not None and wanted not in names:
             problems.append(f"options.{sort} is {wanted!r}, which is not among options.{fields}.")
-        if options.get(order) not in (None, "asc", "desc"):
+        if options.get(order) not in (None, "asc", "desc") and not _is_template(options[order]):
             problems.append(f"options.{order} must be 'asc' or 'desc'.")
     return problems
 
@@ -169,4 +178,4 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_template(value: Any) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
+    return isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))

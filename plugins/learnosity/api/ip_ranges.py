@@ -35,6 +35,13 @@ NEVER = _networks(
     ::/128 fe80::/10 ff00::/8 fd00:ec2::/32 fd20:ce::254/128 fd00:c1::a9fe:a9fe/128 100::/64 2001::/32
     """
 )
+# What the addresses of some of these networks are, for people. All others are what `Leads.NEVER` says.
+_KINDS = {
+    **dict.fromkeys(_networks("0.0.0.0/8 ::/128"), "an address that means no host, as blockers of DNS give it"),
+    **dict.fromkeys(_networks("224.0.0.0/4 ff00::/8"), "a multicast address"),
+    **dict.fromkeys(_networks("240.0.0.0/4 100::/64"), "a reserved address"),
+    **dict.fromkeys(_networks("2001::/32"), "an address of a Teredo tunnel"),
+}
 HERE = _networks("127.0.0.0/8 ::1/128")
 PRIVATE = _networks(
     "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 192.0.0.0/24 198.18.0.0/15 fc00::/7 fec0::/10 64:ff9b:1::/48"
@@ -75,6 +82,15 @@ def leads(host: str) -> Leads | None:
         if any(each in network for each in meant for network in networks if network.version == each.version):
             return kind
     return Leads.OUTSIDE
+
+
+def kind_of_never(host: str) -> str:
+    """What an address is that is never called, or the name of a metadata service, for a message."""
+    address = parse_address(host)
+    meant = _meant(address) if address is not None else ()
+    kinds = [_KINDS.get(each, str(Leads.NEVER)) for each in NEVER if any(one in each for one in meant)]
+    # An address may contain several others (see `_LOCAL_NAT64`). Then the most dangerous kind is told.
+    return Leads.NEVER if not kinds or Leads.NEVER in kinds else kinds[0]
 
 
 def parse_address(host: str) -> Address | None:

@@ -75,9 +75,6 @@ _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE
 # listing is refused if the two values differ. The keys below describe the call and name no file. So their two values
 # may differ if each is a text or a number (a whole number: of at most 15 characters).
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
-# Each address in a JSON text has `//`, or an escaped `/`: `\/`, `\u002f` or `%2F`. A reply longer than `SMALL_BODY` is
-# searched for keys that an object has twice only if it has one of these, because the search takes seconds.
-_OF_ADDRESSES = (b"//", b"\\/", b"\\u002", b"%2")
 SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
 
@@ -122,8 +119,8 @@ def parse_reply(
 
     :param retry_after: seconds of the header `Retry-After`; None = there is none.
     :param sent: the request. An error does not repeat its values.
-    :param names_files: whether the keys of an object may be names of files. A key must not be there twice then. Of a
-        large reply with addresses, this takes seconds: not on the event loop.
+    :param names_files: whether the keys of an object may be names of files. A key must not be there twice then. In
+        a large reply, the search for that may take seconds: not on the event loop.
     :raises UnexpectedReplyError: an object has a key twice, with two values. msgspec keeps the last one alone.
     :raises PermanentApiError: the same call cannot succeed. May be a subclass.
     :raises TransientApiError: the same call may succeed later.
@@ -149,10 +146,7 @@ def parse_reply(
 
 
 def _has_key_twice(body: bytes) -> bool:
-    """Whether an object of a JSON text has a key twice, with different values. Equal values lose nothing.
-
-    A large reply without any address is not checked: that would take seconds.
-    """
+    """Whether an object of a JSON text has a key twice, with different values. Equal values lose nothing."""
 
     def read(pairs: list[tuple[str, Any]]) -> tuple[int]:
         if len(pairs) != len(dict(pairs)):
@@ -165,15 +159,21 @@ def _has_key_twice(body: bytes) -> bool:
         # This hash takes the place of the object. It is smaller, and two equal objects have the same hash.
         return (hash(repr(sorted(pairs, key=itemgetter(0)))),)
 
-    if len(body) > SMALL_BODY and not any(mark in body for mark in _OF_ADDRESSES):
+    # `_read_keys` compares no values, so it is quick. `read` takes seconds for a large reply, but is rarely needed.
+    for hook, number in ((_read_keys, float), (read, _number)):
+        try:
+            json.loads(body, object_pairs_hook=hook, parse_int=number, parse_float=float)
+        except _KeyTwiceError:
+            continue
+        except RecursionError:
+            pass  # nested too deeply to be searched; the code that reads the listing refuses such JSON
         return False
-    try:
-        json.loads(body, object_pairs_hook=read, parse_int=_number, parse_float=float)
-    except _KeyTwiceError:
-        return True
-    except RecursionError:
-        return False  # nested too deeply to be searched; the code that reads the listing refuses such JSON
-    return False
+    return True
+
+
+def _read_keys(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) != len(dict(pairs)):
+        raise _KeyTwiceError
 
 
 def _number(text: str) -> float | int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from learnosity.api.ip_ranges import Leads, is_oddly_spelt, leads, parse_address
+from learnosity.api.ip_ranges import Leads, is_oddly_spelt, kind_of_never, leads, parse_address
 from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact
 
@@ -52,7 +52,13 @@ def is_ipv6(host: str) -> bool:
 
 def is_forbidden_address(host: str) -> bool:
     """Whether `host` must never be called: a cloud metadata service, or an address that is in `ip_ranges.NEVER`."""
-    return host.lower().rstrip(".") in _METADATA_HOSTS or leads(host) is Leads.NEVER
+    return forbidden(host) is not None
+
+
+def forbidden(host: str) -> str | None:
+    """What `host` is if it must never be called; None = it may be called."""
+    is_never = host.lower().rstrip(".") in _METADATA_HOSTS or leads(host) is Leads.NEVER
+    return kind_of_never(host) if is_never else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,8 @@ class UrlPolicy:
                 return None
             case Leads.PRIVATE:
                 return f"{Leads.PRIVATE}. {_PRIVATE_ADVICE}"
+            case Leads.NEVER:
+                return kind_of_never(address)
             case kind:
                 return kind or "no address"
 
@@ -132,8 +140,8 @@ def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
         return "it has no host or carries user info"
     if not _HOST.fullmatch(host):
         return "its host holds characters that no host name has"
-    if is_forbidden_address(host):
-        return "its host is a link-local or metadata address"
+    if what := forbidden(host):
+        return f"its host is {what}"
     if scheme == "http" and not (policy.plain_http and own):
         return "it is not https"
     if scheme not in ("http", "https"):

@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 
 # An attempt of the task initialises at most this many datasets; only one if the run config names the `dataset_id`.
 MAX_DATASETS = 3
-# `FIRST_WAIT`: longest wait before the second dataset, in seconds. It doubles for the third. `MOST_WAIT`: its limit.
-FIRST_WAIT, MOST_WAIT = 2.0, 8.0
+# Longest wait before the second dataset, in seconds. It doubles for the third, which is the last one.
+FIRST_WAIT = 2.0
 # The request for the list of jobs asks for jobs since this many seconds before the call that starts a job. The clocks
 # of Learnosity's servers may differ, so the new job may seem to be older than that call.
 CLOCK_SLACK_SECONDS = 120
@@ -148,7 +148,7 @@ class _Creation:
         if self.datasets >= (1 if self.fixed_id else MAX_DATASETS):
             return Decision(Action.GIVE_UP, f"{self.datasets} dataset(s) were begun, and none could be finished.")
         if self.datasets:
-            await asyncio.sleep(network.backoff_seconds(self.datasets, None, first=FIRST_WAIT, most=MOST_WAIT))
+            await asyncio.sleep(network.backoff_seconds(self.datasets, None, first=FIRST_WAIT, most=float("inf")))
         self.datasets += 1
         self.seen, self.commences, self.failure = Seen(), 0, None
         upload = await self._input()

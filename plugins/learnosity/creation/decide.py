@@ -95,7 +95,7 @@ def _of_started(noted: CreationState, seen: Seen) -> Decision:
     reference = str(noted.job_reference)
     if not seen.polls:
         return Decision(Action.ASK, f"Job {reference} was started by an earlier attempt.")
-    job = next((job for job in seen.jobs if job.reference == reference), None)
+    job = next((job for job in seen.jobs if job.is_named(reference)), None)
     if job is not None and job.is_halted:
         return Decision(Action.FRESH, f"Job {reference} of an earlier attempt was halted.")
     status = job.status if job else "not listed"

@@ -163,6 +163,8 @@ def test_a_port_without_a_host_is_not_dropped_in_silence() -> None:
         pytest.param(extra(timeout=-1), "`timeout` must be a number of seconds above 0", id="timeout-negative"),
         pytest.param(extra(timeout="inf"), "`timeout` must be a number of seconds above 0", id="timeout-endless"),
         pytest.param(extra(timeout="nan"), "`timeout` must be a number of seconds above 0", id="timeout-nan"),
+        pytest.param(extra(timeout=10**400), "`timeout` must be a number of seconds above 0", id="timeout-huge"),
+        pytest.param(extra(timeout=-(10**400)), "`timeout` must be a number of seconds above 0", id="timeout-deep"),
         pytest.param(extra(region="eu"), "one of .*'ie' .Europe.*'or' .Oregon", id="region"),
         pytest.param(extra(verify=[]), "`verify` must be true or false", id="verify-is-a-list"),
         pytest.param(extra(proxy="socks5://proxy:1080"), "`proxy` is no URL of an HTTP proxy", id="proxy-is-socks"),

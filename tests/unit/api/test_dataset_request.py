@@ -174,6 +174,10 @@ def test_input_files_and_filters_go_together_as_the_type_allows(
         ({"options": {"user_fields": ["a"], "default_users_sort_field": "b"}}, "not among options.user_fields"),
         ({"options": {"fields": "population,mean_percent"}}, "options.fields must be a list of names"),
         ({"options": {"user_fields": {"score": True}}}, "options.user_fields must be a list of names"),
+        ({"options": {"fields": "{{ var.value.fields }}"}}, "options.fields must be a list of names"),
+        ({"options": {"user_fields": "{% if x %}a{% endif %}"}}, "options.user_fields must be a list of names"),
+        ({"options": {"fields": ["a", "b"], "default_sort_field": "{ c }"}}, "not among options.fields"),
+        ({"options": {"default_sort_order": ["{{ x }}"]}}, "must be 'asc' or 'desc'"),
         ({"options": {"fields": [["population"]]}}, "options.fields must be a list of names"),
         ({"options": {"default_sort_order": "up"}}, "must be 'asc' or 'desc'"),
         ({"options": {"default_users_sort_order": 1}}, "must be 'asc' or 'desc'"),
@@ -188,6 +192,19 @@ def test_input_files_and_filters_go_together_as_the_type_allows(
 )
 def test_what_the_api_would_refuse_is_refused_here(values: dict[str, Any], says: str) -> None:
     assert says in refusal(asked(**values))
+
+
+@pytest.mark.parametrize("template", ["{{ var.value.sort }}", "{% if x %}asc{% endif %}", "a{# note #}"])
+@pytest.mark.parametrize(
+    ("fields", "sort", "order"),
+    [
+        ("fields", "default_sort_field", "default_sort_order"),
+        ("user_fields", "default_users_sort_field", "default_users_sort_order"),
+    ],
+)
+def test_a_template_may_be_what_its_field_wants(fields: str, sort: str, order: str, template: str) -> None:
+    for options in ({fields: ["a"], sort: template}, {fields: [template], sort: "b"}, {order: template}):
+        asked(options=options).check(has_input=True)
 
 
 def test_ten_activities_are_allowed() -> None:
@@ -241,7 +258,6 @@ def test_everything_that_a_type_needs_is_asked_for_in_one_message(kind: DatasetT
         ({"fields": ["population", "mean_score"]}, ACTIVITY_SUMMARY, True),
         ({"fields": ["mean_score"]}, ACTIVITY_SUMMARY, False),
         ({"fields": []}, SESSIONS_SUMMARY, False),
-        ({"fields": "{{ var.value.fields }}"}, ACTIVITY_SUMMARY, True),
     ],
 )
 def test_a_result_that_must_be_complete_must_have_what_is_compared(
@@ -285,6 +301,14 @@ def test_a_time_window_ends_after_it_begins(begin: object, end: object, sound: b
         request.check(has_input=True)
     else:
         assert "filters.mintime is after filters.maxtime" in refusal(request)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**4000, "9" * 400], ids=["over", "under", "long", "text"])
+@pytest.mark.parametrize("other", [None, 0, "2020-01-01T00:00:00Z", "{{ data_interval_end }}"])
+def test_a_number_that_is_too_large_is_no_time(value: object, other: object) -> None:
+    for name, another in (("mintime", "maxtime"), ("maxtime", "mintime")):
+        said = refusal(asked(filters={**ACTIVITIES, name: value, another: other}))
+        assert said.splitlines()[1:] == [f"  filters.{name} is no time: the number is too large."]
 
 
 @pytest.mark.parametrize("value", ["seven", "7.0", 7.5, True, [7], 1e18, math.inf, math.nan])

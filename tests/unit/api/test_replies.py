@@ -411,14 +411,31 @@ def test_a_text_or_number_in_place_of_files_does_not_lose_them(key: str, plain: 
             parse_reply(200, body, names_files=True)
 
 
-@pytest.mark.parametrize("address", ["https://h/1", "https:\\/\\/h\\/1", "https:\\u002f\\u002fh", "https%3A%2F%2fh"])
-def test_a_large_reply_is_checked_for_keys_twice_if_it_has_addresses(address: str) -> None:
-    rows = ",".join(['{"user_id": "u", "score": 1}'] * 50_000)
-    for text, is_refused in ((address, True), ("x", False)):
-        body = f'{{"meta": {{"status": true}}, "data": {{"users": [{rows}], "a": "{text}", "a": "y"}}}}'.encode()
-        assert len(body) > SMALL_BODY
-        if is_refused:
-            with pytest.raises(UnexpectedReplyError, match="the same key twice"):
-                parse_reply(200, body, names_files=True)
-        else:
-            assert isinstance(parse_reply(200, body, names_files=True), Reply)
+ROWS = ",".join(['{"user_id": "u", "score": 1}'] * 50_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_refused"),
+    [
+        (f'{{"meta": {{"status": true}}, "data": {{"a.csv": [{ROWS}], "b.csv": [1], "a.csv": [1]}}}}', True),
+        (f'{{"meta": {{"status": true}}, "data": {{"a.csv": [1], "b.csv": [1], "a.csv": [{ROWS}]}}}}', True),
+        (f'{{"meta": {{"status": true}}, "data": {{"x": {{"Year 9": [1], "Year 9": [{ROWS}]}}}}}}', True),
+        (f'{{"meta": {{"status": true}}, "data": [{ROWS}], "data": []}}', True),
+        (f'{{"meta": {{"status": true, "next": "c", "next": null}}, "data": [{ROWS}]}}', True),
+        (f'{{"meta": {{"status": true}}, "data": {{"users": [{ROWS}], "a": "x", "a": "y"}}}}', True),
+        (f'{{"meta": {{"status": true}}, "data": {{"users": [{ROWS}], "a": "https://h/1", "a": "y"}}}}', True),
+        (f'{{"meta": {{"status": true, "records": 1, "records": 2}}, "data": [{ROWS}]}}', False),
+        (f'{{"meta": {{"status": true}}, "data": {{"a.csv": [{ROWS}], "a.csv": [{ROWS}]}}}}', False),
+        (f'{{"meta": {{"status": true}}, "data": {{"a.csv": [{ROWS}], "b.csv": [{ROWS}]}}}}', False),
+        (f'{{"meta": {{"status": true}}, "data": {{"a": {"9" * 300}, "b": [{ROWS}]}}}}', False),
+    ],
+    ids=["name", "last", "deep", "data", "next", "text", "address", "of the call", "equal", "two names", "digits"],
+)
+def test_a_large_reply_is_checked_for_keys_twice_like_a_small_one(text: str, is_refused: bool) -> None:
+    body = text.encode()
+    assert len(body) > SMALL_BODY
+    if is_refused:
+        with pytest.raises(UnexpectedReplyError, match="the same key twice"):
+            parse_reply(200, body, names_files=True)
+    else:
+        assert isinstance(parse_reply(200, body, names_files=True), Reply)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.api.config import build_config
 from learnosity.api.ip_ranges import HERE, NEVER, Leads, is_oddly_spelt, leads
 from learnosity.api.ip_ranges import PRIVATE as NETS
 from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
-from learnosity.errors import PermanentApiError
+from learnosity.errors import ConnectionConfigError, PermanentApiError
 from learnosity.redaction import redact, redact_text
 
 REAL = UrlPolicy("data.learnosity.com", plain_http=False)
@@ -159,6 +160,38 @@ def spellings(address: ipaddress.IPv4Address) -> dict[str, str]:
         "ISATAP": f"[2001:db8::5efe:{address}]",
         "Teredo": f"[2001:0:{high:x}:{low:x}::1]",
     }
+
+
+@pytest.mark.parametrize(
+    ("hosts", "what"),
+    [
+        (["0.0.0.0", "0.1.2.3", "::", "::ffff:0.0.0.0"], "an address that means no host, as blockers of DNS give it"),
+        (["224.0.0.1", "239.255.255.250", "ff02::1", "64:ff9b::224.0.0.1"], "a multicast address"),
+        (["240.0.0.1", "255.255.255.255", "100::1", "2002:f000:1::1"], "a reserved address"),
+        (["2001:0:102:304::1"], "an address of a Teredo tunnel"),
+        (
+            ["169.254.169.254", "fe80::1", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"],
+            "a link-local or metadata address",
+        ),
+        (
+            ["::ffff:169.254.169.254", "fe80::5efe:e000:1", "fd20:ce::254", "64:ff9b:1::a9fe:a9fe"],
+            "a link-local or metadata address",
+        ),
+    ],
+)
+def test_an_address_that_is_never_called_is_told_as_what_it_is(hosts: list[str], what: str) -> None:
+    for host in hosts:
+        bare = f"[{host}]" if ":" in host else host
+        assert REAL.refuses("h.example", host) == what
+        with pytest.raises(PermanentApiError, match=f"its host is {what}\\."):
+            REAL.check(f"https://{bare}/f")
+        with pytest.raises(ConnectionConfigError, match=f"the host is {what}, which is never called"):
+            build_config("c", login="k" * 16, password="s" * 40, host=bare)
+
+
+def test_the_name_of_a_metadata_service_is_told_as_what_it_is() -> None:
+    with pytest.raises(PermanentApiError, match="its host is a link-local or metadata address"):
+        REAL.check("https://metadata.google.internal/f")
 
 
 NEVER_V4 = [network for network in NEVER if network.version == 4]

@@ -166,6 +166,21 @@ CASES = [
         action=Action.FRESH,
         says="was halted",
     ),
+    *(
+        Case(
+            name=f"upper and lower case of {reference} and {listed} are the same, and {status} counts",
+            noted=noted("started", job_reference=reference),
+            seen=Seen((job("other"), job(listed, status)), 1),
+            action=action,
+            says=says,
+            reference=reference if action is Action.REATTACH else "",
+        )
+        for reference, listed in (("MINE", "mine"), ("mine", "Mine"), ("stra\u00dfe", "STRASSE"))
+        for status, action, says in (
+            ("halted", Action.FRESH, "was halted"),
+            ("completed", Action.REATTACH, "(completed)"),
+        )
+    ),
     # Uploading.
     Case(
         name="an upload that was cut short goes on",
