@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import tarfile
+import tracemalloc
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations, product
@@ -321,6 +322,38 @@ class TestText:
         line = b'{"user_id":"u1","groups":{"district":"d1","school":"s1"}}\n'
         assert spooled(source(blank * lines + line, "users")) == [user("u1")]
         assert problems(source(blank * lines + b"{\n", "users"))[0].startswith(f"users:{lines + 1}: not valid JSON")
+
+    @pytest.mark.parametrize("size", [200 * 1024, 256 * 1024 - 5, 256 * 1024, 1_000_000])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=repr)
+    @pytest.mark.parametrize("first", ["", "sep=,"])
+    def test_blank_lines_before_the_header_are_counted_and_no_text(
+        self, first: str, end: str, encoding: str, size: int
+    ) -> None:
+        """The header may begin in one piece and end in the next one, and so may the rows."""
+        blank = size // (2 if encoding != "utf-8" else 1) // len(end)
+        text = first + end * blank + (SOUND + b"u2\n").decode().replace("\n", end)
+        row = blank + 3
+        found = problems(source(text.encode(encoding)))
+        assert found == [f"users.csv:{row}: the row has 1 cell, and the header has 3"]
+
+    @pytest.mark.promise("bounded memory")
+    @pytest.mark.parametrize("first", ["", "sep=,\n"])
+    def test_very_many_blank_lines_take_no_memory(self, first: str) -> None:
+        pieces = 64
+        content = [
+            first.encode("utf-16"),
+            *["\n".encode("utf-16-le") * (1 << 17)] * pieces,
+            SOUND.decode().encode("utf-16-le"),
+        ]
+        tracemalloc.start()
+        try:
+            found = spooled(InputFile("users.csv", lambda: iter(content)))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert found == [user("u1")]
+        assert peak < 4_000_000
 
     MARKS = (
         "PARENT_ORG", "PAR1", "PARE", "FEA1", "FEATURE", "ARROW1", "ARROW1_ID", "ORC", "ORCHARD", "BZh9", "Rar!", "7z",
