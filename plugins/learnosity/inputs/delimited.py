@@ -107,12 +107,13 @@ class DelimitedText(Generic[Found]):
         sample = self._sample()
         if not sample:
             return None
-        first_line = re.split(r"[\r\n]", sample, maxsplit=1)[0]
         best: tuple[tuple[bool, int], Dialect, str, list[str], Any] | None = None
         for delimiter in self._delimiters:
-            # `'` is taken for a quote if the first line begins with it, or has it directly behind a delimiter.
-            # Otherwise it is text, such as an apostrophe.
-            quote = "'" if first_line.startswith("'") or f"{delimiter}'" in first_line else '"'
+            # `'` is taken for a quote if a name of the header begins with it. Otherwise it is text, such as an
+            # apostrophe, also behind a delimiter in a name in double quotes.
+            quoted = r'"(?:[^"]|"")*+"'
+            others = rf"(?:(?!'|{quoted}(?:[\r\n]|\Z))(?:{quoted}|[^{delimiter}\r\n]*+)[{delimiter}])*+"
+            quote = "'" if re.match(f"{others}'", sample) else '"'
             ends = first_line_end(sample, delimiter, quote)
             line_end = ends[1] if ends else "\n"
             row = sample[: ends.start(1)] if ends else sample

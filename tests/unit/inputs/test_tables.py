@@ -526,6 +526,28 @@ class TestOtherWriters:
         header = delimiter.join(["user_id", "district", "school", other.join("abcdefg")])
         rows = [line.format(delimiter), header, delimiter.join(["u1", "d1", "s1", ""]), "u2"]
         text = "".join(f"{row}\n" for row in rows).replace("\n", end)
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("place", range(4))
+    @pytest.mark.parametrize("name", ["a{}'b", "a{}'b'", "'{}'", "{}'", "a\n{}'b", 'a"{}\'"', "a{}'\nb{}'c"], ids=repr)
+    @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["minimal", "all"])
+    def test_an_apostrophe_behind_a_delimiter_in_a_name_in_double_quotes_is_text(
+        self, name: str, place: int, delimiter: str, quoting: Any
+    ) -> None:
+        rows = [["user_id", "district", "school"], ["u1", "d1", "s1"], ["u2", "d2", f"x{delimiter}y"]]
+        for row, more in zip(rows, [name.replace("{}", delimiter), "n", "n"], strict=True):
+            row.insert(place, more)
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=delimiter, lineterminator="\r\n", quoting=quoting).writerows(rows)
+        assert spooled(text.getvalue().encode()) == [user("u1"), user("u2", "d2", f"x{delimiter}y")]
+
+    @pytest.mark.parametrize("name", ['"n"', '"n', 'n"', "'a,\"b'", "'a,\"b\",c'", "'a\nb'", "'a''b'", "it's"])
+    @pytest.mark.parametrize("place", range(4))
+    def test_other_names_leave_an_apostrophe_the_quote_that_it_is(self, name: str, place: int) -> None:
+        header, row = ["user_id", "'district'", "'school'"], ["u1", "'d1'", "'x,y'"]
+        header.insert(place, name)
+        row.insert(place, "n")
+        assert spooled(f"{','.join(header)}\n{','.join(row)}\n".encode()) == [user("u1", "d1", "x,y")]
+
         for name in ("users.csv", "users"):
             row = 4 + line.count("\n")
             assert problems(source(text.encode(), name)) == [f"{name}:{row}: the row has 1 cell, and the header has 4"]
