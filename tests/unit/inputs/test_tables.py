@@ -355,6 +355,15 @@ class TestText:
         assert found == [user("u1")]
         assert peak < 4_000_000
 
+    @pytest.mark.parametrize("size", [1, 256 * 1024 - 3, 256 * 1024, 300_000, 1_000_000])
+    @pytest.mark.parametrize("name", ["users.csv", "users"])
+    def test_blank_lines_behind_a_mark_hide_no_format(self, name: str, size: int) -> None:
+        start = b"\xef\xbb\xbf" + b"\n" * size
+        line = b'{"user_id":"u1","groups":{"district":"d1","school":"s1"}}\n'
+        assert spooled(source(start + SOUND, name)) == [user("u1")]
+        assert spooled(source(start + line, "users")) == [user("u1")]
+        assert problems(source(start + b"[" + line, name))[0].startswith(name)
+
     MARKS = (
         "PARENT_ORG", "PAR1", "PARE", "FEA1", "FEATURE", "ARROW1", "ARROW1_ID", "ORC", "ORCHARD", "BZh9", "Rar!", "7z",
         "Obj", "PK", "SQLite format 3", "%PDF", "html", "<h", "GIF8", "ustar", "zip",
