@@ -89,6 +89,17 @@ def test_what_is_not_data_is_named_with_its_line(text: str, line: int, message: 
 def test_a_key_that_stands_twice_is_noted_with_its_line() -> None:
     assert read_yaml("a: 1\nb: {c: 1,\n c: 2}\na: 3").doubled == [(("b", "c"), 3), (("a",), 4)]
 
+@pytest.mark.parametrize("letter", ["e", "é", "校", "😀", "\ufeff"], ids=ascii)
+@pytest.mark.parametrize("before", [1, 3, 100])
+@pytest.mark.parametrize("place", ["a comment", "a value", "behind"])
+def test_letters_beyond_ascii_move_no_line(place: str, before: int, letter: str) -> None:
+    text = {"a comment": "# {}\n", "a value": "a: {}\n", "behind": "b: 1\n"}[place].format(letter * before)
+    text += "c: 1\n" * 3 + "d: \x01\n" + "e: 1\n" * 200 + f"# {letter}\n"
+    with pytest.raises(YamlTextError, match=r"character 0x1\)\. This is not YAML") as error:
+        read_yaml(text)
+    assert error.value.line == 5
+
+
 
 def laughs(levels: int) -> str:
     """A small text that is nine times as large with each level, when its aliases are written out."""
