@@ -172,6 +172,9 @@ class _Builder:
             self._remember(event.anchor, new)
 
     def _key(self, inside: _Collection, event: Any, line: int) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            what = f"a key must be a text, and *{event.anchor} is an alias; write the text itself."
+            raise YamlTextError(line, inside.place, what)
         if not isinstance(event, yaml.ScalarEvent):
             raise YamlTextError(line, inside.place, f"a key must be a text, and this one is not.{_QUOTES}")
         key = _scalar(event, inside.place, line)
