@@ -527,15 +527,6 @@ class TestOtherWriters:
         assert spooled(b'user_id,district,school,5" x\nu1,d1,s1,"a\r\nb"\n') == [user("u1")]
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-    @pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "SEP={}", "\ufeffsep={}", "sep={0}{0}{0}", "\nsep={}",
-                                      "sep={}\n", "sep={}\n\n", "\nsep={}\n"])  # fmt: skip
-    def test_a_first_line_that_names_the_delimiter_is_passed_over(self, delimiter: str, end: str, line: str) -> None:
-        other = ";" if delimiter == "," else ","
-        header = delimiter.join(["user_id", "district", "school", other.join("abcdefg")])
-        rows = [line.format(delimiter), header, delimiter.join(["u1", "d1", "s1", ""]), "u2"]
-        text = "".join(f"{row}\n" for row in rows).replace("\n", end)
-    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
     @pytest.mark.parametrize("place", range(4))
     @pytest.mark.parametrize("name", ["a{}'b", "a{}'b'", "'{}'", "{}'", "a\n{}'b", 'a"{}\'"', "a{}'\nb{}'c"], ids=repr)
     @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["minimal", "all"])
@@ -557,6 +548,15 @@ class TestOtherWriters:
         row.insert(place, "n")
         assert spooled(f"{','.join(header)}\n{','.join(row)}\n".encode()) == [user("u1", "d1", "x,y")]
 
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "SEP={}", "\ufeffsep={}", "sep={0}{0}{0}", "\nsep={}",
+                                      "sep={}\n", "sep={}\n\n", "\nsep={}\n"])  # fmt: skip
+    def test_a_first_line_that_names_the_delimiter_is_passed_over(self, delimiter: str, end: str, line: str) -> None:
+        other = ";" if delimiter == "," else ","
+        header = delimiter.join(["user_id", "district", "school", other.join("abcdefg")])
+        rows = [line.format(delimiter), header, delimiter.join(["u1", "d1", "s1", ""]), "u2"]
+        text = "".join(f"{row}\n" for row in rows).replace("\n", end)
         for name in ("users.csv", "users"):
             row = 4 + line.count("\n")
             assert problems(source(text.encode(), name)) == [f"{name}:{row}: the row has 1 cell, and the header has 4"]
@@ -754,6 +754,15 @@ class TestColumns:
         with pytest.raises(RequestError, match=r"The keys are user_id, groups\.district, groups\.school") as caught:
             schema_for(SUMMARY, LEVELS, input_columns=columns)
         assert expected in str(caught.value)
+
+    @pytest.mark.parametrize("any_object", [True, False])
+    def test_where_no_key_is_known_none_is_listed(self, any_object: bool) -> None:
+        with pytest.raises(RequestError) as caught:
+            schema_for("other-type", (), input_columns={"x": 5}, any_object=any_object)
+        assert str(caught.value) == (
+            "input_columns cannot be used: 'x' has to be the name of a column, as a text. Write it as in "
+            '{"user_id": "student_no"}.'
+        )
 
     @pytest.mark.parametrize("form", ["csv", "parquet"])
     @pytest.mark.parametrize(
