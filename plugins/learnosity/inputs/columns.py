@@ -90,9 +90,9 @@ def check_input_columns(given: Mapping[str, object], keys: Collection[str], *, a
             near = get_close_matches(key, [*keys, *(f"{GROUPS}{key}",)], n=1)
             problems.append(f"{key!r} is no key of a record" + (f"; did you mean {near[0]!r}?" if near else ""))
     if problems:
+        known = f"The keys are {', '.join(keys)}," if keys else "Write it"
         raise RequestError(
-            f"input_columns cannot be used: {ended('; '.join(problems))} The keys are {', '.join(keys)}, as in "
-            '{"user_id": "student_no"}.'
+            f'input_columns cannot be used: {ended("; ".join(problems))} {known} as in {{"user_id": "student_no"}}.'
         )
     return {key: str(name) for key, name in given.items()}
 

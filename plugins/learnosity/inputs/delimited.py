@@ -33,8 +33,8 @@ MAX_ROW: Final = 1024 * 1024
 With this limit, a file without line ends cannot fill the memory.
 """
 
-# To find the header and the delimiter, pieces of the file are read until they have at least this many characters, and
-# not only line ends and byte order marks; or until the file ends.
+# To find the header and the delimiter, pieces of the file are read until there are at least this many characters behind
+# the line ends and byte order marks at its begin; or until the file ends.
 _SAMPLE: Final = 64 * 1024
 _MARK: Final = "\ufeff"
 # Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file. The header is then
@@ -107,12 +107,13 @@ class DelimitedText(Generic[Found]):
         sample = self._sample()
         if not sample:
             return None
-        first_line = re.split(r"[\r\n]", sample, maxsplit=1)[0]
         best: tuple[tuple[bool, int], Dialect, str, list[str], Any] | None = None
         for delimiter in self._delimiters:
-            # `'` is taken for a quote if the first line begins with it, or has it directly behind a delimiter.
-            # Otherwise it is text, such as an apostrophe.
-            quote = "'" if first_line.startswith("'") or f"{delimiter}'" in first_line else '"'
+            # `'` is taken for a quote if a name of the header begins with it. Otherwise it is text, such as an
+            # apostrophe, also behind a delimiter in a name in double quotes.
+            quoted = r'"(?:[^"]|"")*+"'
+            others = rf"(?:(?!'|{quoted}(?:[\r\n]|\Z))(?:{quoted}|[^{delimiter}\r\n]*+)[{delimiter}])*+"
+            quote = "'" if re.match(f"{others}'", sample) else '"'
             ends = first_line_end(sample, delimiter, quote)
             line_end = ends[1] if ends else "\n"
             row = sample[: ends.start(1)] if ends else sample
@@ -172,30 +173,35 @@ class DelimitedText(Generic[Found]):
 
     def _sample(self) -> str:
         """The first characters from the header on. `blocks` reads them again."""
-        head = ""
-        rest: Iterator[str] = self._texts
-        try:
-            for text in self._texts:
-                head += text
-                if len(head) >= _SAMPLE and head.strip(_MARK + "\r\n"):
-                    break
-        except UnreadableError as error:
-            if not re.search(r"[\r\n]", head.lstrip(_MARK + "\r\n")):
-                raise  # the header itself could not be read completely
-            rest = _raising(error)
-        start = len(head) - len(head.lstrip(_MARK + "\r\n"))
-        self._is_marked = _MARK in head[:start]
-        self.row += head.count("\n", 0, start) or head.count("\r", 0, start)
-        if named := _SEP.match(head, start):
+        head = self._from_text("")
+        if named := _SEP.match(head):
             if named[1] not in DELIMITERS:
                 known = ", ".join(DELIMITERS.values())
                 raise UnreadableError(f"this line names a delimiter that is not read: take {known}, or leave it out")
-            text = head[named.end() :].lstrip("\r\n")
-            self._delimiters, blank = named[1], head[named.end() : len(head) - len(text)]
-            self.row += 1 + (blank.count("\n") or blank.count("\r"))
-            start = len(head) - len(text)
-        self._texts = chain((head[start:],), rest)
-        return head[start:]
+            self._delimiters = named[1]
+            self.row += 1
+            head = self._from_text(head[named.end() :])
+        self._texts = chain((head,), self._texts)
+        return head
+
+    def _from_text(self, begin: str) -> str:
+        """At least `_SAMPLE` characters from the first one on that belongs to a row. What is before it is dropped."""
+        head, feeds, returns = "", 0, 0
+        try:
+            for text in chain((begin,), self._texts):
+                whole = head + text
+                head = whole.lstrip(_MARK + "\r\n")
+                blank = whole[: len(whole) - len(head)]
+                feeds, returns = feeds + blank.count("\n"), returns + blank.count("\r")
+                self._is_marked = self._is_marked or _MARK in blank
+                if len(head) >= _SAMPLE:
+                    break
+        except UnreadableError as error:
+            if not re.search(r"[\r\n]", head):
+                raise  # the header itself could not be read completely
+            self._texts = _raising(error)
+        self.row += feeds or returns
+        return head
 
     def _parse(self, text: str, end: int, final: bool) -> tuple[list[list[str]], int]:
         """The rows of a text up to `end`, which ends a line, and where the last one of them ends.

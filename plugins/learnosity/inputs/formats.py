@@ -34,9 +34,9 @@ class Format(Enum):
 
 
 def head_of(pieces: Iterator[bytes]) -> bytes:
-    """The beginning of a file up to its first text, for `recognise`: blank lines may stand before it."""
+    """The beginning of a file up to its first text, for `recognise`: a mark and blank lines may stand before it."""
     head = next(pieces, b"")
-    while len(head) < _MOST_BLANKS and not head.strip(_BLANK) and (piece := next(pieces, b"")):
+    while len(head) < _MOST_BLANKS and not _text(head) and (piece := next(pieces, b"")):
         head += piece
     return head
 
@@ -59,7 +59,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     :raises UnreadableError: the name says Parquet, and the content does not; or the file is NDJSON in UTF-16, or JSON
         with a value over several lines.
     """
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
+    text = _text(head)
     if not text:
         return Format.EMPTY
     if _PARQUET_MARK.match(head):
@@ -88,6 +88,11 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     header = first.decode("latin-1").strip("\"' ").casefold()
     looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in {name.casefold() for name in columns}
     return Format.DELIMITED if looks_like_header else Format.NDJSON
+
+
+def _text(head: bytes) -> bytes:
+    """The start of a file without a byte order mark and the blanks behind it."""
+    return head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
 
 
 def _is_header(line: bytes, columns: Collection[str]) -> bool:

@@ -32,6 +32,7 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 _SOURCE: Final = "read_parquet(?, binary_as_string = true, hive_partitioning = false)"
+_COUNT: Final = f"SELECT \"learnosity: path\", count(*) FROM {_SOURCE[:-1]}, filename = 'learnosity: path') GROUP BY 1"
 
 FindColumns = Callable[[Sequence[str]], tuple[Column, ...]]
 
@@ -163,8 +164,16 @@ class ParquetFiles:
     def _rows(
         self, files: Sequence[_File], columns: tuple[Column, ...], select: str
     ) -> Iterator[ParquetRows | ParquetProblem]:
-        result = self._query(select, [str(file.path) for file in files])
-        borders = iter(files)
+        paths = [str(file.path) for file in files]
+        counts = dict(self._query(_COUNT, paths).fetchall())
+        # If a file says a wrong number of rows, those of the files behind it would be counted wrongly.
+        wrong = [(file, has) for file in files if (has := counts.get(str(file.path), file.rows)) != file.rows]
+        for file, has in wrong:
+            what = f"it {'ends' if has < file.rows else 'goes on'} here, and says that it has {file.rows:,} rows"
+            yield ParquetProblem(file.name, min(has, file.rows) + 1, what)
+        if wrong:
+            return
+        result, borders = self._query(select, paths), iter(files)
         file, first = next(borders), 1
         for rows in batches(result):
             start = 0
@@ -193,8 +202,7 @@ class ParquetFiles:
         found = False
         for file in files:
             try:
-                result = self._query(select, [str(file.path)])
-                for _ in batches(result):
+                for _ in batches(self._query(select, [str(file.path)])):
                     pass
             except failed as own:
                 found = True
@@ -270,11 +278,8 @@ def _text(place: str, kind: str, column: Column) -> str:
     """The SQL expression that reads a column as text."""
     if kind in ("VARCHAR", "JSON") or (kind in ("VARCHAR[]", "UUID[]") and column.many):
         return f"{place}::VARCHAR[]" if kind == "UUID[]" else place
-    if (
-        kind in (*_AS_TEXT, '"NULL"')
-        or kind.startswith("ENUM")
-        or (kind.startswith("DECIMAL") and kind.endswith(",0)"))
-    ):
+    has_text = kind in (*_AS_TEXT, '"NULL"') or (kind.startswith("DECIMAL") and kind.endswith(",0)"))
+    if has_text or kind.startswith("ENUM"):
         return f"{place}::VARCHAR"
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
         raise ColumnError(f'column "{column.name}" is nested ({kind.partition("(")[0]}): write a column of text')

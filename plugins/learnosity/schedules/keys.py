@@ -13,9 +13,8 @@ from learnosity.run_config import FIELDS
 from learnosity.schedules.crons import PRESETS, expanded
 
 # The ids of the other DAGs of this project are `learnosity_` and one of these names, such as `learnosity_probe`. A
-# schedule must not have such a name, because its DAG would have the same id. `schedules` is refused, too, but no DAG
-# has the id `learnosity_schedules`: only a DAG file is called so.
-SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "schedules", "to_parquet")
+# schedule must not have such a name, because its DAG would have the same id.
+SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "to_parquet")
 NOTIFIED = ("failure", "success", "deadline")
 
 _TEXT = {"type": "string", "minLength": 1}

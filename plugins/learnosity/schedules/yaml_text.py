@@ -77,7 +77,10 @@ def read_yaml(text: str) -> YamlText:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        # The parser in Python counts characters, the one in C counts bytes of UTF-8.
+        in_python = issubclass(_LOADER, yaml.reader.Reader)
+        before = text[: error.position].encode() if in_python else text.encode()[: error.position]
+        line = before.count(b"\n") + 1
         raise YamlTextError(line, (), f"{error.reason} (character {error.character:#x}). This is not YAML.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -169,6 +172,9 @@ class _Builder:
             self._remember(event.anchor, new)
 
     def _key(self, inside: _Collection, event: Any, line: int) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            what = f"a key must be a text, and *{event.anchor} is an alias; write the text itself."
+            raise YamlTextError(line, inside.place, what)
         if not isinstance(event, yaml.ScalarEvent):
             raise YamlTextError(line, inside.place, f"a key must be a text, and this one is not.{_QUOTES}")
         key = _scalar(event, inside.place, line)

@@ -85,6 +85,43 @@ def test_a_read_that_fails_once_never_ends_with_a_part_of_the_rows(
         assert isinstance(caught.value, TransientError)
 
 
+def that_says(file: InputFile, has: int, says: int) -> InputFile:
+    """The file with another number of rows in its footer than in its row group. Both are below 64: one byte each."""
+    content = b"".join(file.open())
+    old = b"\x16" + bytes([2 * has]) + b"\x19\x1c"
+    assert content.count(old) == 1
+    content = content.replace(old, b"\x16" + bytes([2 * says]) + b"\x19\x1c")
+    return InputFile(file.name, lambda: iter([content]))
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("count", [1, 3], ids="{} files".format)
+@pytest.mark.parametrize("says", [0, 1, 2, 4, 30])
+def test_a_file_with_another_number_of_rows_than_it_says_is_named(
+    says: int, count: int, place: int, tmp_path: Path
+) -> None:
+    files = [
+        parquet(f"SELECT '{part}-' || n user_id, 's' school FROM range(3) t(n)", tmp_path, f"{part}.parquet")
+        for part in range(count)
+    ]
+    place = min(place, count - 1)
+    files[place] = that_says(files[place], 3, says)
+    with pytest.raises(InputError) as caught:
+        spooled(*files)
+    what = f"it {'goes on' if says < 3 else 'ends'} here, and says that it has {says} rows"
+    assert [str(each) for each in caught.value.problems] == [f"{place}.parquet:{min(says, 3) + 1}: {what}"]
+
+
+def test_rows_that_one_file_lacks_and_another_has_too_many_are_no_rows_of_either(tmp_path: Path) -> None:
+    files = [parquet(f"SELECT '{part}-' || n user_id, 's' school FROM range(3) t(n)", tmp_path, part) for part in "abc"]
+    for says in ([2, 4, 3], [4, 2, 3], [3, 4, 2], [2, 3, 4]):
+        with pytest.raises(InputError) as caught:
+            spooled(*(that_says(file, 3, rows) for file, rows in zip(files, says, strict=True)))
+        assert [problem.file for problem in caught.value.problems] == [
+            name for name, rows in zip("abc", says, strict=True) if rows != 3
+        ]
+
+
 def renamed(file: InputFile, names: dict[str, str]) -> InputFile:
     """The file with other names of columns, as long as the old ones: DuckDB does not write names that are alike."""
     content = b"".join(file.open())

@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import tarfile
+import tracemalloc
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations, product
@@ -322,6 +323,47 @@ class TestText:
         assert spooled(source(blank * lines + line, "users")) == [user("u1")]
         assert problems(source(blank * lines + b"{\n", "users"))[0].startswith(f"users:{lines + 1}: not valid JSON")
 
+    @pytest.mark.parametrize("size", [200 * 1024, 256 * 1024 - 5, 256 * 1024, 1_000_000])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=repr)
+    @pytest.mark.parametrize("first", ["", "sep=,"])
+    def test_blank_lines_before_the_header_are_counted_and_no_text(
+        self, first: str, end: str, encoding: str, size: int
+    ) -> None:
+        """The header may begin in one piece and end in the next one, and so may the rows."""
+        blank = size // (2 if encoding != "utf-8" else 1) // len(end)
+        text = first + end * blank + (SOUND + b"u2\n").decode().replace("\n", end)
+        row = blank + 3
+        found = problems(source(text.encode(encoding)))
+        assert found == [f"users.csv:{row}: the row has 1 cell, and the header has 3"]
+
+    @pytest.mark.promise("bounded memory")
+    @pytest.mark.parametrize("first", ["", "sep=,\n"])
+    def test_very_many_blank_lines_take_no_memory(self, first: str) -> None:
+        pieces = 64
+        content = [
+            first.encode("utf-16"),
+            *["\n".encode("utf-16-le") * (1 << 17)] * pieces,
+            SOUND.decode().encode("utf-16-le"),
+        ]
+        tracemalloc.start()
+        try:
+            found = spooled(InputFile("users.csv", lambda: iter(content)))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert found == [user("u1")]
+        assert peak < 4_000_000
+
+    @pytest.mark.parametrize("size", [1, 256 * 1024 - 3, 256 * 1024, 300_000, 1_000_000])
+    @pytest.mark.parametrize("name", ["users.csv", "users"])
+    def test_blank_lines_behind_a_mark_hide_no_format(self, name: str, size: int) -> None:
+        start = b"\xef\xbb\xbf" + b"\n" * size
+        line = b'{"user_id":"u1","groups":{"district":"d1","school":"s1"}}\n'
+        assert spooled(source(start + SOUND, name)) == [user("u1")]
+        assert spooled(source(start + line, "users")) == [user("u1")]
+        assert problems(source(start + b"[" + line, name))[0].startswith(name)
+
     MARKS = (
         "PARENT_ORG", "PAR1", "PARE", "FEA1", "FEATURE", "ARROW1", "ARROW1_ID", "ORC", "ORCHARD", "BZh9", "Rar!", "7z",
         "Obj", "PK", "SQLite format 3", "%PDF", "html", "<h", "GIF8", "ustar", "zip",
@@ -483,6 +525,28 @@ class TestOtherWriters:
 
     def test_a_quote_in_a_name_of_the_header_that_is_not_at_its_begin_opens_nothing(self) -> None:
         assert spooled(b'user_id,district,school,5" x\nu1,d1,s1,"a\r\nb"\n') == [user("u1")]
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("place", range(4))
+    @pytest.mark.parametrize("name", ["a{}'b", "a{}'b'", "'{}'", "{}'", "a\n{}'b", 'a"{}\'"', "a{}'\nb{}'c"], ids=repr)
+    @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["minimal", "all"])
+    def test_an_apostrophe_behind_a_delimiter_in_a_name_in_double_quotes_is_text(
+        self, name: str, place: int, delimiter: str, quoting: Any
+    ) -> None:
+        rows = [["user_id", "district", "school"], ["u1", "d1", "s1"], ["u2", "d2", f"x{delimiter}y"]]
+        for row, more in zip(rows, [name.replace("{}", delimiter), "n", "n"], strict=True):
+            row.insert(place, more)
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=delimiter, lineterminator="\r\n", quoting=quoting).writerows(rows)
+        assert spooled(text.getvalue().encode()) == [user("u1"), user("u2", "d2", f"x{delimiter}y")]
+
+    @pytest.mark.parametrize("name", ['"n"', '"n', 'n"', "'a,\"b'", "'a,\"b\",c'", "'a\nb'", "'a''b'", "it's"])
+    @pytest.mark.parametrize("place", range(4))
+    def test_other_names_leave_an_apostrophe_the_quote_that_it_is(self, name: str, place: int) -> None:
+        header, row = ["user_id", "'district'", "'school'"], ["u1", "'d1'", "'x,y'"]
+        header.insert(place, name)
+        row.insert(place, "n")
+        assert spooled(f"{','.join(header)}\n{','.join(row)}\n".encode()) == [user("u1", "d1", "x,y")]
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -690,6 +754,15 @@ class TestColumns:
         with pytest.raises(RequestError, match=r"The keys are user_id, groups\.district, groups\.school") as caught:
             schema_for(SUMMARY, LEVELS, input_columns=columns)
         assert expected in str(caught.value)
+
+    @pytest.mark.parametrize("any_object", [True, False])
+    def test_where_no_key_is_known_none_is_listed(self, any_object: bool) -> None:
+        with pytest.raises(RequestError) as caught:
+            schema_for("other-type", (), input_columns={"x": 5}, any_object=any_object)
+        assert str(caught.value) == (
+            "input_columns cannot be used: 'x' has to be the name of a column, as a text. Write it as in "
+            '{"user_id": "student_no"}.'
+        )
 
     @pytest.mark.parametrize("form", ["csv", "parquet"])
     @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ CASES = {
     **{
         f"name {name}": (GOOD.replace("name: good", f"name: {name}"), "is the id of another DAG")
         for name in (
-            *("dataset", "to_parquet", "from_warehouse", "retention", "probe", "schedules"),
+            *("dataset", "to_parquet", "from_warehouse", "retention", "probe"),
             *("invalid_", "invalid_good"),
         )
     },
@@ -99,6 +99,11 @@ def folder_of(tmp_path: Path, **files: str | bytes) -> Path:
         path = tmp_path / f"{name}.yaml"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     return tmp_path
+
+
+def test_a_name_that_only_a_dag_file_has_is_free(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, other=GOOD.replace("name: good", "name: schedules"))
+    assert set(scheduled_dags(folder)) == {"learnosity_good", "learnosity_schedules"}
 
 
 def problems(folder: Path, file: str = "bad.yaml") -> str:

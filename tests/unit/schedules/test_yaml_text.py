@@ -57,7 +57,10 @@ def test_keys_are_texts_and_on_is_one_of_them() -> None:
         pytest.param("b: {% if x %}1{% endif %}", 1, "Write templates in quotes", id="statement"),
         pytest.param("a: 1\n{{ x }}: 2", 2, "Write templates in quotes", id="template as key"),
         pytest.param("? [a, b]\n: 1", 1, "a key must be a text", id="list as key"),
-        pytest.param("a: &a x\n*a : 1", 2, "a key must be a text", id="alias as key"),
+        pytest.param("a: &a x\n*a : 1", 2, "a key must be a text, and *a is an alias; write", id="alias as key"),
+        pytest.param("a: &a x\nb: {c: 1, *a : 1}", 2, "*a is an alias; write", id="alias as key in braces"),
+        pytest.param("a: &a x\n? *a\n: 1", 2, "*a is an alias; write", id="alias as long key"),
+        pytest.param("a: 1\n*b : 1", 2, "*b is an alias; write", id="unknown alias as key"),
         pytest.param("1: x", 1, "the key '1' is not a text", id="number as key"),
         pytest.param("true: x", 1, "the key 'true' is not a text", id="boolean as key"),
         pytest.param("~: x", 1, "the key '~' is not a text", id="null as key"),
@@ -84,6 +87,17 @@ def test_what_is_not_data_is_named_with_its_line(text: str, line: int, message: 
         read_yaml(text)
     assert message in error.value.what
     assert error.value.line in (line, line + 1)  # the parsers differ about the end of a file
+
+
+@pytest.mark.parametrize("letter", ["e", "é", "校", "😀", "\ufeff"], ids=ascii)
+@pytest.mark.parametrize("before", [1, 3, 100])
+@pytest.mark.parametrize("place", ["a comment", "a value", "behind"])
+def test_letters_beyond_ascii_move_no_line(place: str, before: int, letter: str) -> None:
+    text = {"a comment": "# {}\n", "a value": "a: {}\n", "behind": "b: 1\n"}[place].format(letter * before)
+    text += "c: 1\n" * 3 + "d: \x01\n" + "e: 1\n" * 200 + f"# {letter}\n"
+    with pytest.raises(YamlTextError, match=r"character 0x1\)\. This is not YAML") as error:
+        read_yaml(text)
+    assert error.value.line == 5
 
 
 def test_a_key_that_stands_twice_is_noted_with_its_line() -> None:
