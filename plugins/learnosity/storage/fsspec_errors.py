@@ -15,18 +15,16 @@ from learnosity.storage.fsspec_rename import is_missing
 
 # Error numbers of the operating system for problems that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
-# Names of error classes of the libraries paramiko, asyncssh and smbprotocol. An error of such a class means that the
-# login is wrong, or that the server's host key could not be confirmed. If its text matches `_CUT_OFF`, the connection
-# was lost instead. The classes are compared by name, because it is possible that a library is not installed.
-_LOGIN = {
-    "AuthenticationException",
-    "BadHostKeyException",
-    "HostKeyNotVerifiable",
-    "LogonFailure",
-    "PermissionDenied",
-    "SMBAuthenticationError",
-}
-_CUT_OFF = re.compile(r"time.?out|timed out|shut down|EOF|reset|lost|closed", re.IGNORECASE)
+# Names of error classes of the libraries paramiko, asyncssh and smbprotocol. They are compared by name, because it is
+# possible that a library is not installed. An error of a class in `_REFUSED` always means that the server's host key
+# could not be confirmed, or that the login is wrong.
+_REFUSED = {"BadHostKeyException", "HostKeyNotVerifiable", "PermissionDenied"}
+# An error of a class in `_LOGIN` means that the login is wrong. If its text matches `_CUT_OFF`, the connection was lost
+# instead. A word next to `.`, `-` or `@` does not count, because it is a part of the name of a host or user.
+_LOGIN = {"AuthenticationException", "LogonFailure", "SMBAuthenticationError"}
+_CUT_OFF = re.compile(
+    r"(?<![\w.@-])(time.?out|timed out|shut down|(?-i:EOF(Error)?)|reset|lost|closed)(?![\w@-]|\.\w)", re.IGNORECASE
+)
 
 
 @contextmanager
@@ -64,4 +62,4 @@ def driver_errors(uri: str) -> Iterator[None]:
 def _refuses_login(error: BaseException) -> bool:
     """Whether an error says that the login is wrong. paramiko has the same class for a connection that was cut off."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    return not names.isdisjoint(_LOGIN) and not _CUT_OFF.search(str(error))
+    return not names.isdisjoint(_REFUSED) or (not names.isdisjoint(_LOGIN) and not _CUT_OFF.search(str(error)))

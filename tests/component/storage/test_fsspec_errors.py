@@ -197,6 +197,14 @@ class BadAuthenticationType(AuthenticationException):
     """As that of paramiko."""
 
 
+class BadHostKeyException(SSHException):
+    """As that of paramiko. Its text has the server's name and both keys."""
+
+
+class HostKeyNotVerifiable(Exception):
+    """As that of asyncssh."""
+
+
 class PermissionDenied(Exception):
     """As that of asyncssh."""
 
@@ -205,7 +213,24 @@ class LogonFailure(Exception):
     """As that of smbprotocol."""
 
 
+HOST_KEY = "Host key for server '{}' does not match: got '{}', expected 'AAAA'"
 LOGIN = [
+    *(
+        BadHostKeyException(HOST_KEY.format(host, key))
+        for host, key in (
+            ("geoffrey.example.org", "AAAB"),
+            ("closed.example.org", "AAAB"),
+            ("sftp.example.org", "AAAAEOFresetlost/closed+EOF="),
+            ("reset", "AAAB"),
+        )
+    ),
+    HostKeyNotVerifiable("Host key is not trusted for host lost"),
+    HostKeyNotVerifiable("Connection lost: host key is not trusted"),
+    PermissionDenied("Permission denied for user lost on host reset"),
+    *(
+        AuthenticationException(f"Authentication failed for {name}.")
+        for name in ("geoffrey", "preset", "enclosed", "eof", "etl@lost.example.org", "reset-sftp", "lost@sftp")
+    ),
     AuthenticationException("Authentication failed."),
     BadAuthenticationType("Bad authentication type; allowed types: ['publickey']"),
     PermissionDenied("Permission denied for user etl on host sftp.example"),
@@ -213,7 +238,20 @@ LOGIN = [
 ]
 STRANGE = [
     AuthenticationException("Authentication timeout."),
-    AuthenticationException("Authentication failed: transport shut down or saw EOF"),
+    *(
+        AuthenticationException(f"Authentication failed: {cut}")
+        for cut in (
+            "transport shut down or saw EOF",
+            "EOF",
+            "EOFError",
+            "timed out.",
+            "Time-out",
+            "Connection reset by peer",
+            "(connection lost)",
+            "closed/reset by server",
+            "the server closed.",
+        )
+    ),
     TypeError("'NoneType' object is not iterable"),
     EOFError(),
     SSHException("Channel closed"),
