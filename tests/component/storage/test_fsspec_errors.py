@@ -155,6 +155,52 @@ async def test_an_error_of_a_file_system_is_the_same_for_each_operation(
     assert f"shared://{tmp_path}" in str(caught.value)
 
 
+class SMBOSError(SmbError):
+    """As that of smbprotocol: most NT statuses have the number 0, and its text begins with both."""
+
+    def __init__(self, number: int, ntstatus: int, name: str) -> None:
+        super().__init__(number, f"[NtStatus {ntstatus:#x}] Unknown NtStatus error returned '{name}'", "//host/share")
+        self.ntstatus = ntstatus
+
+
+class AccessDenied(Exception):
+    """As that of smbprotocol where the share itself is refused."""
+
+
+DENIED = [
+    SMBOSError(0, 0xC0000022, "STATUS_ACCESS_DENIED"),
+    SMBOSError(0, 0xC0000022, "STATUS_UNKNOWN"),
+    SMBOSError(errno.EACCES, 0xC0000061, "STATUS_PRIVILEGE_NOT_HELD"),
+    SmbError(errno.EACCES, "denied"),
+    OSError("STATUS_ACCESS_DENIED"),
+    AccessDenied("Received unexpected status from the server: (3221225506) STATUS_ACCESS_DENIED: 0xc0000022"),
+    ValueError("Failed to connect: STATUS_ACCESS_DENIED"),
+]
+BUSY = [
+    SMBOSError(errno.EPERM, 0xC0000043, "STATUS_SHARING_VIOLATION"),
+    SMBOSError(0, 0xC00000AE, "STATUS_PIPE_BUSY"),
+    SMBOSError(0, 0xC000020C, "STATUS_CONNECTION_DISCONNECTED"),
+    ValueError("STATUS_ACCESS_DENIED_FOR_NOW"),
+]
+
+
+@pytest.mark.parametrize("error", DENIED, ids=repr)
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_missing_rights_on_smb_are_for_a_person_to_mend(name: str, error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No permission on shared://.* Check the connection") as caught:
+        await OPERATIONS[name](store_of(failing(error), tmp_path))
+    assert type(caught.value) is StorageError
+
+
+@pytest.mark.parametrize("error", BUSY, ids=repr)
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_a_file_that_somebody_else_has_open_on_smb_is_tried_again(
+    name: str, error: Exception, tmp_path: Path
+) -> None:
+    with pytest.raises(TransientStorageError):
+        await OPERATIONS[name](store_of(failing(error), tmp_path))
+
+
 async def test_a_folder_in_the_place_of_a_file_is_for_a_person_to_mend(tmp_path: Path) -> None:
     (tmp_path / "latest.json").mkdir()
     with pytest.raises(StorageError, match="a file in the place of a folder, or the reverse"):
