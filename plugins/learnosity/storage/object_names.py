@@ -24,7 +24,7 @@ Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 # obstore cannot open a local file or folder whose name ends with `#` and a number, such as `a#1`, or with a letter and
 # `:` or `|`, such as `C:`. obstore uses names like `a#1` for its temporary files, and takes `C:` and `C|` for drives of
 # Windows.
-LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
+LOCAL_RESERVED = re.compile(r"#[0-9]+$|[A-Za-z][:|]$")
 # The `problem` of a symbolic link whose target does not exist, or that leads back to itself. The missing target may be
 # a file or a folder, for example a folder that is not mounted now.
 NOWHERE = "it is a link that leads nowhere"

@@ -201,6 +201,14 @@ async def test_a_listing_that_fails_is_told_as_every_other_request(
     assert "signature" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["users#\u0661", "users#\u09e7\u0968", "a#1\u0662", "a#\uff11"], ids=ascii)
+async def test_a_local_file_whose_name_ends_with_digits_of_another_script_is_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_bytes(b"x")
+    [file] = await find_input(f"file://{tmp_path}/in", open_input_store)
+    assert (file.path, b"".join(file.open())) == (name, b"x")
+
+
 async def test_a_server_that_is_away_is_a_passing_error(connect: Connect, closed_port: int) -> None:
     with pytest.raises(TransientStorageError, match="no server listens there"):
         await found(f"{connect(f'http://127.0.0.1:{closed_port}')}/in/*.csv")
