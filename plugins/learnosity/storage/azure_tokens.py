@@ -35,10 +35,12 @@ _PASSES = re.compile(
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# azure-identity's error has this text if nothing replies at the address of Azure's metadata service. On most machines
-# outside of Azure, nothing has this address. So on a machine that shows no sign of Azure, this text means that the
-# connection has no credentials, unless another part of the error matches `_PASSES`.
-_NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
+# azure-identity's error has this text if nothing replies at the address of Azure's metadata service, or if the reply is
+# no token. On most machines outside of Azure, nothing has this address, and in another cloud, the metadata service of
+# that cloud has it. So on a machine that shows no sign of Azure, this text means that the connection has no
+# credentials, unless another part of the error matches `_PASSES`. A reply with an error in the form of Azure's service
+# is a sign of Azure: then the text has "Token request error", and does not match.
+_NO_METADATA = re.compile(r"ManagedIdentityCredential authentication unavailable(?!.*Token request error: \().*")
 # Error codes of Microsoft's token service which say that the same request may succeed later. They are looked for before
 # the HTTP status is judged: a reply with such a code can have status 400, which otherwise means a final refusal.
 _SAYS_LATER = re.compile(r"temporarily_unavailable|AADSTS(90033|50196)\b")
@@ -99,15 +101,16 @@ class AzureTokens:
         return type(failure)(f"no token for the {self._named}: {failure}")
 
     def _asked_metadata_alone(self, text: str) -> bool:
-        """Whether only the metadata service did not reply, and nothing says that this machine has one."""
+        """Whether only the metadata service was asked and gave no token, and nothing says that it is that of Azure."""
         from learnosity.storage.azure_token_requests import may_have_identity
 
         others = _NO_METADATA.sub("", text)
-        return others != text and not _PASSES.search(others) and not may_have_identity()
+        is_alone = others != text and "AADSTS" not in others and not _PASSES.search(others)
+        return is_alone and not self._requests.wants_machine and not may_have_identity()
 
     def _refusal(self, error: Any) -> LearnosityError:
         text, status = str(error), self._requests.status
-        if not status and self._asked_metadata_alone(text) and not self._requests.wants_machine:
+        if self._asked_metadata_alone(text):
             return ConnectionConfigError(
                 f"no token for the {self._named}: it has no credentials, and this machine has none. Give the "
                 "connection a key, a `sas_token`, or `tenant_id` with login and password (docs/stores.md)."

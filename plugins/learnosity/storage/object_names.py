@@ -7,8 +7,10 @@ and the caller decides what a name means.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,10 +24,11 @@ Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 # obstore cannot open a local file or folder whose name ends with `#` and a number, such as `a#1`, or with a letter and
 # `:` or `|`, such as `C:`. obstore uses names like `a#1` for its temporary files, and takes `C:` and `C|` for drives of
 # Windows.
-LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
-# The `problem` of a symbolic link whose target does not exist. The missing target may be a file or a folder, for
-# example a folder that is not mounted now.
+LOCAL_RESERVED = re.compile(r"#[0-9]+$|[A-Za-z][:|]$")
+# The `problem` of a symbolic link whose target does not exist, or that leads back to itself. The missing target may be
+# a file or a folder, for example a folder that is not mounted now.
 NOWHERE = "it is a link that leads nowhere"
+_LEADS_NOWHERE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG)  # errors of such a link's target
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -78,7 +81,7 @@ def local_keys(root: str) -> Keys:
                 with os.scandir(where) as entries:
                     for entry in entries:
                         path = f"{folder}/{entry.name}" if folder else entry.name
-                        if entry.is_dir():
+                        if _is_folder(entry):
                             waiting.append((path, above | {own}))
                         else:
                             with suppress(FileNotFoundError):
@@ -88,19 +91,28 @@ def local_keys(root: str) -> Keys:
     return listed
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in _LEADS_NOWHERE:
+            return False
+        raise
+
+
 def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
     """What is in a folder and is no folder.
 
     :raises FileNotFoundError: somebody has removed it in the meantime.
     """
-    if entry.is_file():
-        return _file(path, entry.stat())
     try:
-        entry.stat()
-    except FileNotFoundError:
-        if not entry.is_symlink():
+        status = entry.stat()
+    except OSError as error:
+        if error.errno not in _LEADS_NOWHERE or not entry.is_symlink():
             raise
         return ObjectInfo(path, 0, None, problem=NOWHERE)
+    if stat.S_ISREG(status.st_mode):
+        return _file(path, status)
     return ObjectInfo(path, 0, None, problem="it is a pipe, a socket or a device, and no file")
 
 

@@ -44,6 +44,8 @@ _BY_BOTO3 = frozenset(
         "WebsiteRedirectLocation",
     }
 )  # fmt: skip
+_TIMES = ("Expires", "ObjectLockRetainUntilDate")  # these may also be numbers: seconds since 1970
+_CHECKED_LATER = ("BucketKeyEnabled", "Metadata", "RequestPayer")  # each of these has a check of its own
 _REFUSED = {
     "ContentType": "each file has its own",
     "ContentEncoding": "each file has its own",
@@ -111,8 +113,7 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     """
     if not isinstance(extra_args, Mapping):
         raise ConnectionConfigError(f"`{PLACE}` of {named} is not a JSON object.")
-    for name in extra_args:
-        _check_name(str(name), named)
+    extra_args = _set_arguments(extra_args, named)
     config = {ours: str(extra_args[name]) for name, ours in _CONFIG.items() if name in extra_args}
     if "BucketKeyEnabled" in extra_args:
         config["sse_bucket_key_enabled"] = "true" if _flag(extra_args["BucketKeyEnabled"], named) else "false"
@@ -124,9 +125,11 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     if checksum in _CHECKSUMS:
         config["checksum_algorithm"] = checksum
     attributes = {ours: str(extra_args[name]) for name, ours in _ATTRIBUTES.items() if name in extra_args}
-    metadata = {str(name): str(value) for name, value in _object(extra_args, "Metadata", named).items()}
+    metadata = _metadata(extra_args.get("Metadata", {}), named)
     if odd := sorted(name for name, value in metadata.items() if not f"{name}{value}".isascii()):
         raise ConnectionConfigError(f"`{PLACE}.Metadata` of {named} is not ASCII at {odd[0]!a}, and S3 takes no other.")
+    if "Metadata" in extra_args:
+        extra_args["Metadata"] = metadata
     attributes |= metadata
     pairs = parse_qsl(str(extra_args.get("Tagging", "")), keep_blank_values=True)
     is_header = any(name.lower().replace("-", "") in _HEADERS for name in metadata)
@@ -149,7 +152,7 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
         return S3Writes(extra_args, {**_UNUSED, **kept}, by_boto3=True)
     if config.get("server_side_encryption", "AES256") not in _ENCRYPTIONS:
         # This is checked here, because obstore's error message would list obstore's values, and not those of `S3Hook`.
-        raise ConnectionConfigError(f"`{PLACE}.ServerSideEncryption` of {named} is none of {', '.join(_ENCRYPTIONS)}.")
+        raise _no_encryption(named)
     return S3Writes(extra_args, config, attributes, dict(pairs))
 
 
@@ -174,14 +177,36 @@ def _check_name(name: str, named: str) -> None:
         raise ConnectionConfigError(f"`{PLACE}` of {named} has an unknown name {name!r}. {hint}")
 
 
+def _set_arguments(extra_args: Mapping[str, Any], named: str) -> dict[str, Any]:
+    """The arguments that are set. Null = not set, but not for the encryption, so that none is left out by mistake."""
+    found: dict[str, Any] = {}
+    for name, value in extra_args.items():
+        _check_name(str(name), named)
+        if name == "ServerSideEncryption" and not isinstance(value, str):
+            raise _no_encryption(named)
+        if value is None:
+            continue
+        is_time = name in _TIMES and isinstance(value, int | float) and not isinstance(value, bool)
+        if not isinstance(value, str) and not is_time and name not in _CHECKED_LATER:
+            raise ConnectionConfigError(f"`{PLACE}.{name}` of {named} is not a text.")
+        found[name] = value
+    return found
+
+
+def _no_encryption(named: str) -> ConnectionConfigError:
+    return ConnectionConfigError(f"`{PLACE}.ServerSideEncryption` of {named} is none of {', '.join(_ENCRYPTIONS)}.")
+
+
 def _flag(value: Any, named: str) -> bool:
     if not isinstance(value, bool):
         raise ConnectionConfigError(f"`{PLACE}.BucketKeyEnabled` of {named} is neither true nor false.")
     return value
 
 
-def _object(extra_args: Mapping[str, Any], name: str, named: str) -> Mapping[str, Any]:
-    value = extra_args.get(name, {})
+def _metadata(value: Any, named: str) -> dict[str, str]:
+    """The metadata of each object, as text. A value that is null is not set."""
     if not isinstance(value, Mapping):
-        raise ConnectionConfigError(f"`{PLACE}.{name}` of {named} is not a JSON object.")
-    return value
+        raise ConnectionConfigError(f"`{PLACE}.Metadata` of {named} is not a JSON object.")
+    if odd := [str(name) for name, each in value.items() if isinstance(each, Mapping | list)]:
+        raise ConnectionConfigError(f"`{PLACE}.Metadata` of {named} has no text at {odd[0]!a}.")
+    return {str(name): str(each) for name, each in value.items() if each is not None}

@@ -201,6 +201,14 @@ async def test_a_listing_that_fails_is_told_as_every_other_request(
     assert "signature" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["users#\u0661", "users#\u09e7\u0968", "a#1\u0662", "a#\uff11"], ids=ascii)
+async def test_a_local_file_whose_name_ends_with_digits_of_another_script_is_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_bytes(b"x")
+    [file] = await find_input(f"file://{tmp_path}/in", open_input_store)
+    assert (file.path, b"".join(file.open())) == (name, b"x")
+
+
 async def test_a_server_that_is_away_is_a_passing_error(connect: Connect, closed_port: int) -> None:
     with pytest.raises(TransientStorageError, match="no server listens there"):
         await found(f"{connect(f'http://127.0.0.1:{closed_port}')}/in/*.csv")
@@ -238,6 +246,20 @@ def _link(path: Path) -> None:
     path.symlink_to(path.parent / "nowhere")
 
 
+def _link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _links_in_a_circle(path: Path) -> None:
+    path.symlink_to(path.parent.parent / ".other")
+    (path.parent.parent / ".other").symlink_to(path)
+
+
+def _link_below_a_file(path: Path) -> None:
+    (path.parent.parent / ".file").write_bytes(b"x")
+    path.symlink_to(path.parent.parent / ".file" / "x")
+
+
 def _pipe(path: Path) -> None:
     os.mkfifo(path)
 
@@ -247,7 +269,11 @@ def _link_to_pipe(path: Path) -> None:
     path.symlink_to(path.parent.parent / ".pipe")
 
 
-@pytest.mark.parametrize("make", [_link, _pipe, _link_to_pipe])
+LINKS_NOWHERE = [_link, _link_to_itself, _links_in_a_circle, _link_below_a_file]
+MAKERS = [*LINKS_NOWHERE, _pipe, _link_to_pipe]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize(
     ("name", "asked", "passed_over"),
     [
@@ -269,7 +295,7 @@ async def test_what_is_no_file_in_a_local_folder_is_named_where_the_input_asks_f
         (folder / each).write_bytes(b"x")
     (folder / name).parent.mkdir(exist_ok=True)
     make(folder / name)
-    what = "link that leads nowhere" if make is _link else "no file"
+    what = "link that leads nowhere" if make in LINKS_NOWHERE else "no file"
     for tail in asked:
         with pytest.raises(InputError, match=f"cannot be read: it is .*{what}.* nothing was sent") as caught:
             await found(f"file://{folder}{tail}")
@@ -302,7 +328,7 @@ async def test_a_link_that_leads_nowhere_may_be_a_folder_with_input(tail: str, r
         assert await found(f"file://{tmp_path}/in{tail}")
 
 
-@pytest.mark.parametrize("make", [_link, _pipe, _link_to_pipe])
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("name", ["README", "current", "agent.sock", "sub/LICENSE", "part-00000"])
 @pytest.mark.parametrize("tail", ["", "/", "/**", "/**/*.csv", "/*", "/*.csv"])
 async def test_what_is_no_file_and_has_no_name_of_input_is_passed_over_and_named(
@@ -313,7 +339,7 @@ async def test_what_is_no_file_and_has_no_name_of_input_is_passed_over_and_named
     make(odd)
     (tmp_path / "in" / "u.csv").write_bytes(b"x")
     assert await found(f"file://{tmp_path}/in{tail}") == ["u.csv"]
-    may_be_folder = make is _link and tail == "/**/*.csv"
+    may_be_folder = make in LINKS_NOWHERE and tail == "/**/*.csv"
     matches = tail in ("", "/", "/**") or (tail == "/*" and "/" not in name)
     assert (f"{odd}' is passed over: it is a" in caplog.text) is (matches or may_be_folder)
     (tmp_path / "in" / "u.csv").unlink()
@@ -321,7 +347,7 @@ async def test_what_is_no_file_and_has_no_name_of_input_is_passed_over_and_named
         await found(f"file://{tmp_path}/in{tail}")
 
 
-@pytest.mark.parametrize("make", [_link, _pipe, _link_to_pipe])
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("tail", ["", "/", "/**", "/*"])
 @pytest.mark.parametrize(
     ("file", "name"), [("part-00000", "part-00001"), ("a.txt", "b.TXT"), ("a.export", "b.export"), ("a", "README")]

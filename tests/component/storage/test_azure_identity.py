@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from airflow.sdk import Connection
 from azure.core.exceptions import ClientAuthenticationError
+from azure.core.pipeline.transport import RequestsTransport
 from obstore.store import AzureStore
 
 from devstack.certificate import Tls, make_certificate
@@ -790,7 +791,61 @@ async def test_without_any_identity_the_missing_fields_are_named_at_once(
 def test_the_words_of_azure_identity_about_its_metadata_service_are_those_that_are_read() -> None:
     import azure.identity._credentials.imds as imds
 
-    assert "no response from the IMDS endpoint" in Path(imds.__file__).read_text()
+    text = Path(imds.__file__).read_text()
+    assert "ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint" in text
+
+
+OTHER_CLOUD = (b"", b"<html>Not Found</html>", b"no such path", b"{}", b'{"errors": []}')
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "variables", "extra", "error"),
+    [
+        *((status, body, {}, {}, ConnectionConfigError) for status in (200, 404) for body in OTHER_CLOUD),
+        *((status, b"", {}, {}, ConnectionConfigError) for status in (400, 401, 403, 405, 429, 500, 503)),
+        (403, b'{"error": "the host is unreachable"}', {}, {}, ConnectionConfigError),
+        (503, b"", {"AZURE_CLIENT_ID": "client"}, {}, TransientStorageError),
+        (404, b"", {"AZURE_CLIENT_ID": "client"}, {}, StorageError),
+        (404, b"", {}, {"managed_identity_client_id": "client", "workload_identity_tenant_id": "t"}, StorageError),
+        (503, b'{"error": "server_error"}', {}, {}, TransientStorageError),
+        (404, b'{"error": "not_found"}', {}, {}, StorageError),
+    ],
+)
+async def test_a_reply_of_the_metadata_service_of_another_cloud_is_no_refusal(
+    status: int,
+    body: bytes,
+    variables: dict[str, str],
+    extra: dict[str, Any],
+    error: type[LearnosityError],
+    define: Define,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_waiting(monkeypatch)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("learnosity.storage.azure_token_requests._ASSET_TAG_FILE", tmp_path / "tag")
+    send = RequestsTransport.send
+
+    async def answer(asked: Exchange) -> None:
+        await asked.take()
+        kind = "application/json" if body.startswith(b"{") else "text/html"
+        await asked.give(reply(status, body, {"Content-Type": kind}))
+
+    async with hand_made(answer) as server:
+
+        def sent(self: Any, request: Any, **kwargs: Any) -> Any:
+            request.url = request.url.replace("http://169.254.169.254", server.url)
+            return send(self, request, **kwargs)
+
+        monkeypatch.setattr(RequestsTransport, "send", sent)
+        define("wasb", host=ACCOUNT, extra=extra)
+        opened: Any = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+        with pytest.raises(error, match="no token for the connection 'lake'") as caught:
+            await asyncio.to_thread(opened._store.credential_provider)
+    assert server.asked
+    assert type(caught.value) is error
+    assert ("it has no credentials" in str(caught.value)) is (error is ConnectionConfigError)
 
 
 @pytest.mark.parametrize("identity", ["service principal", "workload", "machine"])

@@ -155,6 +155,52 @@ async def test_an_error_of_a_file_system_is_the_same_for_each_operation(
     assert f"shared://{tmp_path}" in str(caught.value)
 
 
+class SMBOSError(SmbError):
+    """As that of smbprotocol: most NT statuses have the number 0, and its text begins with both."""
+
+    def __init__(self, number: int, ntstatus: int, name: str) -> None:
+        super().__init__(number, f"[NtStatus {ntstatus:#x}] Unknown NtStatus error returned '{name}'", "//host/share")
+        self.ntstatus = ntstatus
+
+
+class AccessDenied(Exception):
+    """As that of smbprotocol where the share itself is refused."""
+
+
+DENIED = [
+    SMBOSError(0, 0xC0000022, "STATUS_ACCESS_DENIED"),
+    SMBOSError(0, 0xC0000022, "STATUS_UNKNOWN"),
+    SMBOSError(errno.EACCES, 0xC0000061, "STATUS_PRIVILEGE_NOT_HELD"),
+    SmbError(errno.EACCES, "denied"),
+    OSError("STATUS_ACCESS_DENIED"),
+    AccessDenied("Received unexpected status from the server: (3221225506) STATUS_ACCESS_DENIED: 0xc0000022"),
+    ValueError("Failed to connect: STATUS_ACCESS_DENIED"),
+]
+BUSY = [
+    SMBOSError(errno.EPERM, 0xC0000043, "STATUS_SHARING_VIOLATION"),
+    SMBOSError(0, 0xC00000AE, "STATUS_PIPE_BUSY"),
+    SMBOSError(0, 0xC000020C, "STATUS_CONNECTION_DISCONNECTED"),
+    ValueError("STATUS_ACCESS_DENIED_FOR_NOW"),
+]
+
+
+@pytest.mark.parametrize("error", DENIED, ids=repr)
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_missing_rights_on_smb_are_for_a_person_to_mend(name: str, error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No permission on shared://.* Check the connection") as caught:
+        await OPERATIONS[name](store_of(failing(error), tmp_path))
+    assert type(caught.value) is StorageError
+
+
+@pytest.mark.parametrize("error", BUSY, ids=repr)
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_a_file_that_somebody_else_has_open_on_smb_is_tried_again(
+    name: str, error: Exception, tmp_path: Path
+) -> None:
+    with pytest.raises(TransientStorageError):
+        await OPERATIONS[name](store_of(failing(error), tmp_path))
+
+
 async def test_a_folder_in_the_place_of_a_file_is_for_a_person_to_mend(tmp_path: Path) -> None:
     (tmp_path / "latest.json").mkdir()
     with pytest.raises(StorageError, match="a file in the place of a folder, or the reverse"):
@@ -197,6 +243,14 @@ class BadAuthenticationType(AuthenticationException):
     """As that of paramiko."""
 
 
+class BadHostKeyException(SSHException):
+    """As that of paramiko. Its text has the server's name and both keys."""
+
+
+class HostKeyNotVerifiable(Exception):
+    """As that of asyncssh."""
+
+
 class PermissionDenied(Exception):
     """As that of asyncssh."""
 
@@ -205,7 +259,24 @@ class LogonFailure(Exception):
     """As that of smbprotocol."""
 
 
+HOST_KEY = "Host key for server '{}' does not match: got '{}', expected 'AAAA'"
 LOGIN = [
+    *(
+        BadHostKeyException(HOST_KEY.format(host, key))
+        for host, key in (
+            ("geoffrey.example.org", "AAAB"),
+            ("closed.example.org", "AAAB"),
+            ("sftp.example.org", "AAAAEOFresetlost/closed+EOF="),
+            ("reset", "AAAB"),
+        )
+    ),
+    HostKeyNotVerifiable("Host key is not trusted for host lost"),
+    HostKeyNotVerifiable("Connection lost: host key is not trusted"),
+    PermissionDenied("Permission denied for user lost on host reset"),
+    *(
+        AuthenticationException(f"Authentication failed for {name}.")
+        for name in ("geoffrey", "preset", "enclosed", "eof", "etl@lost.example.org", "reset-sftp", "lost@sftp")
+    ),
     AuthenticationException("Authentication failed."),
     BadAuthenticationType("Bad authentication type; allowed types: ['publickey']"),
     PermissionDenied("Permission denied for user etl on host sftp.example"),
@@ -213,7 +284,20 @@ LOGIN = [
 ]
 STRANGE = [
     AuthenticationException("Authentication timeout."),
-    AuthenticationException("Authentication failed: transport shut down or saw EOF"),
+    *(
+        AuthenticationException(f"Authentication failed: {cut}")
+        for cut in (
+            "transport shut down or saw EOF",
+            "EOF",
+            "EOFError",
+            "timed out.",
+            "Time-out",
+            "Connection reset by peer",
+            "(connection lost)",
+            "closed/reset by server",
+            "the server closed.",
+        )
+    ),
     TypeError("'NoneType' object is not iterable"),
     EOFError(),
     SSHException("Channel closed"),

@@ -75,6 +75,15 @@ OWN = (
 )
 
 
+TIMES = ("Expires", "ObjectLockRetainUntilDate")
+NO_TEXTS: tuple[Any, ...] = ({"a": "b"}, ["a"], True)
+TEXTS = (
+    *("ACL", "CacheControl", "ChecksumAlgorithm", "ContentDisposition", "ContentLanguage", "ExpectedBucketOwner"),
+    *("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP", "ObjectLockLegalHoldStatus", "ObjectLockMode"),
+    *("SSEKMSEncryptionContext", "SSEKMSKeyId", "StorageClass", "Tagging", "WebsiteRedirectLocation"),
+)
+
+
 async def _chunks() -> AsyncIterator[bytes]:
     yield bytes(MIN_PART_BYTES)
     yield b"x"
@@ -293,6 +302,14 @@ async def test_what_no_delete_removes_is_an_error(monkeypatch: pytest.MonkeyPatc
         ({"Metadata": {"a": "b", "source": "Schüler"}}, "Metadata.*not ASCII at 'source'"),
         ({"Metadata": {"Schüler": "1"}, "ACL": "private"}, "not ASCII at 'Sch.xfcler'"),
         ("ACL=private", "not a JSON object"),
+        ({"Tagging": {"team": "b"}}, r"extra_args\.Tagging` of .* is not a text"),
+        ({"ServerSideEncryption": None, "ACL": "private"}, "none of AES256"),
+        *(({name: value}, f"{name}` of .* is not a text") for name in TEXTS for value in (*NO_TEXTS, 1)),
+        *(({name: value}, f"{name}` of .* is not a text") for name in TIMES for value in NO_TEXTS),
+        *(({"BucketKeyEnabled": value}, "neither true nor false") for value in (1, "true", *NO_TEXTS[:2])),
+        *(({"RequestPayer": value}, "requester") for value in (*NO_TEXTS, "bucket-owner")),
+        *(({"Metadata": value}, "not a JSON object") for value in (*NO_TEXTS[1:], "a")),
+        *(({"Metadata": {"a": value}}, "Metadata.*has no text at 'a'") for value in NO_TEXTS[:2]),
     ],
 )
 async def test_what_s3_does_not_know_is_refused_by_name(
@@ -303,6 +320,42 @@ async def test_what_s3_does_not_know_is_refused_by_name(
         with pytest.raises(ConnectionConfigError, match=says):
             await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         assert served.asked == []
+
+
+SET = {"StorageClass": "STANDARD_IA", "Metadata": {"source": "learnosity"}}
+
+
+@pytest.mark.parametrize("name", [*TEXTS, *TIMES, "BucketKeyEnabled", "RequestPayer", "Metadata"])
+async def test_an_argument_that_is_null_is_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        sent_with: list[object] = []
+        for extra_args in ({**SET, name: None}, {key: value for key, value in SET.items() if key != name}):
+            define(monkeypatch, served, extra_args)
+            store: Any = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+            assert type(store._store).__name__ != "Boto3WritingStore"
+            await store.put("a", b"x")
+            sent_with.append(asked_for(served, "PutObject"))
+        assert sent_with[0] == sent_with[1]
+
+
+@pytest.mark.parametrize("more", [{}, {"ACL": "private"}], ids=["obstore", "boto3"])
+async def test_metadata_may_have_numbers_and_nulls(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served, {"Metadata": {"run": 7, "share": 0.5, "none": None, "empty": ""}, **more})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        await store.put("a", b"x")
+        headers = asked_for(served, "PutObject")
+        assert (headers["x-amz-meta-run"], headers["x-amz-meta-share"]) == ("7", "0.5")
+        assert "x-amz-meta-none" not in headers
+
+
+@pytest.mark.parametrize("name", TIMES)
+async def test_a_time_may_be_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served, {name: 1893456000})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        await store.put("a", b"x")
+        assert any("2030" in str(value) for value in asked_for(served, "PutObject").values())
 
 
 async def test_what_boto3_writes_has_the_same_errors(monkeypatch: pytest.MonkeyPatch) -> None:
