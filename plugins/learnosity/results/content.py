@@ -39,6 +39,8 @@ _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 _DOCUMENTS = (".html", ".pdf", ".md")
 # `str.splitlines` knows more line ends, such as U+2028. They may stand inside a value, so they end no row.
 _LINE_END = re.compile(r"\r\n?|\n")
+# A short text is a sentence or a row. With one of these, a line end behind it is that of a row.
+_MARK_OF_A_ROW = re.compile(r"[{\[;\t]|,(?! )")
 
 
 def is_row(record: Mapping[str, Any]) -> bool:
@@ -127,7 +129,8 @@ def may_be_content(value: Any) -> bool:
     """
     if not isinstance(value, str):
         return False
-    has_lines = _LINE_END.search(value.rstrip("\r\n")) is not None
+    line = value.rstrip("\r\n")
+    has_lines = _LINE_END.search(line) is not None or (line != value and _MARK_OF_A_ROW.search(line) is not None)
     return len(value) > MAX_PLAIN_TEXT or has_lines or holds_rows(value)
 
 
@@ -136,7 +139,11 @@ def holds_rows(text: str) -> bool:
 
     A description or a message of several lines is no table: no line below the first one has as many cells.
     """
-    lines = _lines(text.lstrip("\ufeff"))
+    text = text.lstrip("\ufeff")
+    return any(_are_rows(text, lines) for lines in (_lines(text), [each for each in text.splitlines() if each.strip()]))
+
+
+def _are_rows(text: str, lines: Sequence[str]) -> bool:
     if any(has_measure(row) for each in {text, *lines} if "{" in each for row in _rows_in_text(each)):
         return True
     return len(lines) > 1 and _is_table(lines[0]) and any(_has_rows_below(lines, mark) for mark in ",;\t")
@@ -157,7 +164,8 @@ def _has_rows_below(lines: Sequence[str], mark: str) -> bool:
 def row_counts(value: Any) -> set[int]:
     """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines or CSV rows."""
     if isinstance(value, str):
-        counts = {len(_lines(value)), *(_csv_rows(value, mark) for mark in ",;\t" if '"' in value)}
+        marks = set(",;\t").intersection(value.lstrip("\ufeff").partition("\n")[0]) if '"' in value else ()
+        counts = {len(_lines(value)), *(_csv_rows(value, mark) for mark in marks)}
         numbers = {number for count in counts for number in (count, count - 1)}
         try:
             return numbers | row_counts(msgspec.json.decode(value, type=dict[str, Any] | list[Any]))
@@ -170,7 +178,7 @@ def row_counts(value: Any) -> set[int]:
 
 def lengths_in(value: Any) -> Iterator[int]:
     """The lengths of all lists in a content, but not of those in rows."""
-    if isinstance(value, list):
+    if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
         yield len(value)
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if isinstance(each, list) or (isinstance(each, dict) and isinstance(value, dict)):
@@ -193,7 +201,7 @@ def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
 
 
 def _lines(text: str) -> list[str]:
-    return [line for line in _LINE_END.split(text) if line.strip()]
+    return [line for each in _LINE_END.split(text) if (line := each.lstrip("\x1e")).strip()]  # of RFC 7464
 
 
 def _csv_rows(text: str, mark: str) -> int:

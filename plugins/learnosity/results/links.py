@@ -34,6 +34,7 @@ _PAGE_WORDS = PAGE_LINKS | {"self"}
 # Keys that only describe a link, and do not say where it leads. If all other values in the object of a link to the next
 # page are empty, as in `{"rel": "next", "href": null}`, there is no next page.
 _ABOUT_A_LINK = words("rel title label description type method templated hreflang")
+_OF_A_LISTING = ("cursor", "next", "more", "last", "page", "pages", "offset", "limit")
 # What `_position` may find in the address of the first page, such as `?page=1`. An address without a page in its query
 # counts as an address of the first page, too.
 _BEGINNINGS = (("page", "0"), ("page", "1"), ("offset", "0"))
@@ -208,7 +209,8 @@ def _may_be_file(word: str, address: str, every: set[str], found: Findings) -> b
     """
     if word not in PAGE_LINKS or _position(address) or points_to_a_listing(address, found.signals.dataset_id):
         return False
-    return (every - {word}).isdisjoint(PAGE_LINKS | SELF_LINKS | {"next"})
+    others = every - {word}
+    return others.isdisjoint(PAGE_LINKS | SELF_LINKS) and not any(kind_of(each) in _OF_A_LISTING for each in others)
 
 
 def _said(value: Any) -> Any:

@@ -121,6 +121,10 @@ def test_what_was_cut_is_not_recognised() -> None:
     assert questions_returned(Document(items.tables, cut=True)) == Returned()
 
 
+SCORED = [{"group_name": name, "population": 2, "mean_score": 1.5} for name in ("d1", "d2")]
+UNSCORED = [{"group_name": name, "population": 0, "mean_score": None} for name in ("d1", "d2")]
+
+
 @pytest.mark.parametrize(
     ("root", "nothing"),
     [
@@ -131,6 +135,9 @@ def test_what_was_cut_is_not_recognised() -> None:
         ({"groups": [{"group_name": "d", "mean_score": None}, {"group_name": "e", "mean_score": 0.0}]}, False),
         ({"groups": [{"group_name": "d", "mean_score": None}, {"group_name": "e", "mean_score": None}]}, True),
         ({"groups": []}, False),
+        pytest.param({"root": {"group_name": "All", "population": 5, "mean_score": None}, "groups": SCORED}, False),
+        pytest.param({"root": {"group_name": "All", "population": 0}, "groups": SCORED}, False),
+        pytest.param({"root": {"group_name": "All", "population": 0}, "groups": UNSCORED}, True),
     ],
 )
 def test_nothing_matched_is_said_only_where_it_is_certain(root: Any, nothing: bool) -> None:

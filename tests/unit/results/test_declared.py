@@ -401,3 +401,19 @@ class TestDeclaration:
             parse_declaration({"results": results})
         assert what in str(caught.value)
         assert "docs/learnosity-api.md" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "right", "wrong"),
+    [
+        ({"columns": ["user_id", "score", "a"], "rows": [["u1", 1, 2], ["u2", 3, 4]]}, (2,), (3, 5)),
+        ([["u1", 1, 2], ["u2", 3, 4]], (2,), (3, 4, 6)),
+    ],
+)
+def test_the_columns_of_an_inline_content_are_not_its_records(
+    content: Any, right: tuple[int, ...], wrong: tuple[int, ...]
+) -> None:
+    for records in right:
+        assert isinstance(read(content, {"inline": "data"}, records=records), Inline)
+    for records in wrong:
+        assert isinstance(read(content, {"inline": "data"}, records=records), NotUnderstood)

@@ -133,6 +133,8 @@ ROWS_AS_TEXT: dict[str, str] = {
     "a table with the line ends of old systems": "item_reference,p_value\ri1,0.4\r",
     "a table below a blank line": "\nitem_reference;p_value\n\ni1;0.4\n",
     "NDJSON": '{"item_reference":"i1","p_value":0.4}\n{"item_reference":"i2","p_value":0.5}\n',
+    "a JSON text sequence": '\x1e{"item_reference":"i1","p_value":0.4}\n\x1e{"item_reference":"i2","p_value":0.5}\n',
+    "a table with rare line ends": "item_reference,p_value\x85i1,0.4\x85",
     "JSON": '[{"item_reference":"i1","p_value":0.4}]',
     "JSON of several lines": '[\n{"item_reference":"i1","p_value":0.4}\n]',
     "JSON with NaN": '[{"item_reference":"i1","p_value":NaN}]',
@@ -157,6 +159,24 @@ def test_a_description_may_be_long_and_have_several_lines(text: str) -> None:
     for box in ({"description": text}, {"description": {"text": text, "format": "plain"}}, {"label": {"en": text}}):
         for data in (*lone(A | box), *listed(A | box)):
             assert at("a.json") in urls(read(data)), data
+
+
+# One row, in short and with its line end. No measure proves it.
+SHORT_ROWS = ['{"user_id":"u1","sessions":3}', "u1,0.5", '["u1",0.5]', "u1\t0.5", "u1;0.5"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"], ids=repr)
+@pytest.mark.parametrize("row", SHORT_ROWS)
+@pytest.mark.parametrize("key", ["data", "text", "users", "b.ndjson", "x"])
+def test_a_short_row_with_its_line_end_is_not_passed_over(key: str, row: str, end: str) -> None:
+    for data in ({"files": [A], key: row + end}, {"files": [A | {key: row + end}]}):
+        assert is_refused(read(data)), data
+
+
+@pytest.mark.parametrize("text", ["ok\n", "All is well.\r\n", "One, two and more.\n"], ids=repr)
+def test_a_sentence_with_its_line_end_is_no_row(text: str) -> None:
+    for data in ({"files": [A], "x": text}, {"files": [A | {"x": text}]}):
+        assert names(read(data)) == ["a.json"]
 
 
 # The first line of each has names of documented fields between commas, but no line below it is a row.

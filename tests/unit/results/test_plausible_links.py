@@ -161,3 +161,13 @@ def test_files_with_the_labels_of_pages_are_still_understood(labels: tuple[str, 
                 "c.json",
             ]
     assert not isinstance(read(GROUP | {"first": at("a.json"), "last": at("b.csv")}), Files)
+
+
+@pytest.mark.parametrize("word", ["first", "last"])
+@pytest.mark.parametrize(
+    "beside", [{"next_cursor": None}, {"more": False}, {"page": 1, "pages": 1}, {"cursor": ""}], ids=str
+)
+def test_a_signed_link_to_a_page_is_one_beside_what_says_where_a_page_is(word: str, beside: dict[str, Any]) -> None:
+    links = {word: at("p"), **beside}
+    assert names(read({"files": [A], "links": links})) == ["a.json"]
+    assert names(read({"files": [A]}, links=links)) == ["a.json"]

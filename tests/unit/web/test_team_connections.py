@@ -205,7 +205,7 @@ def test_every_page_looks_up_for_the_team_of_its_run(
     monkeypatch.setattr(LearnosityHook, "get_config", stop)
     monkeypatch.setattr(app, "note_reading", noted)
     layout = DatasetLayout("activity-summary-by-group", "id-1")
-    publication = Publication(layout, "s3://a@b/d/manifest.json", "s3://a@b/d", "store")
+    publication = Publication(layout, f"s3://b/d/{layout.manifest}", "s3://a@b/d", "store")
     run = Run("dag", "run", "success", {}, None, None, (), team=team)
     dataset: Any = SimpleNamespace(group_file=lambda group: None, not_listed="")
     with pytest.raises(LookupError):
