@@ -35,7 +35,7 @@ def _param(each: Field, value: Any) -> Param:
     proposals: dict[str, Any] = {"examples": list(each.examples)} if each.examples else {}
     if each.labels:
         proposals["values_display"] = dict(each.labels)
-    templated = "{{" in str(value) or "{%" in str(value)
+    templated = any(mark in str(value) for mark in ("{{", "{%", "{#"))
     return Param(
         None if templated else value,
         title=f"{each.title} ({each.name})",

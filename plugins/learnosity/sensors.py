@@ -250,7 +250,12 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         if status == WaitStatus.TIMEOUT:
             raise timed_out(reference, self.job_timeout, str((event or {}).get("message") or ""))
         if status == WaitStatus.INTERRUPTED:
-            raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
+            then = (
+                f"Job {reference} may still run."
+                if self.never_fail
+                else f"The next try goes on waiting for job {reference}."
+            )
+            raise TransientApiError(f"{(event or {}).get('message')} {then}")
         if status == WaitStatus.ERROR:
             raise refused((event or {}).get("kind"), str((event or {}).get("message")))
         raise PermanentApiError(f"The wait for job {reference} ended with an unknown status ({status!r}).")

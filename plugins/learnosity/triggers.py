@@ -45,7 +45,7 @@ class WaitStatus(StrEnum):
     HALTED = "halted"
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"
-    """The wait failed temporarily. The next try of the task continues the wait."""
+    """The wait failed temporarily. The next try of the task continues the wait; with `never_fail`, it is skipped."""
     ERROR = "error"
 
 

@@ -533,6 +533,7 @@ class TestAsAirflowsOwnSensors:
             waits.execute_complete(context_of(notes=notes), event)
         assert isinstance(ended.value, AirflowSkipException) is skips
         assert (FAILURE_KEY in notes) is not skips
+        assert ("next try" in str(ended.value)) is (status == "interrupted" and not skips)
         assert waits.execute_complete(NO_CONTEXT, event | {"status": "completed"}) == "a-job"
 
     @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])

@@ -164,14 +164,15 @@ class DatasetRequest:
             body["organisation_id"] = chosen
         return body
 
-    def check(self, *, has_input: bool, require_complete: bool = False) -> None:
+    def check(self, *, has_input: bool, require_complete: bool = False, templates: bool = False) -> None:
         """Check the request against Learnosity's documented rules.
 
         :param has_input: whether input files will be uploaded.
         :param require_complete: whether the result must be comparable with the input; default False.
+        :param templates: whether its templates are rendered later; default False.
         :raises RequestError: something is wrong. The message lists all problems and what to do.
         """
-        problems = [*self._problems(), *self._input_problems(has_input)]
+        problems = [*self._problems(templates), *self._input_problems(has_input)]
         fields = self.options.get("fields") if isinstance(self.options, Mapping) else None
         if require_complete and self.kind.by_group and isinstance(fields, list) and "population" not in fields:
             problems.append('require_complete compares users with the population: add "population" to options.fields.')
@@ -186,17 +187,17 @@ class DatasetRequest:
         wrong = [name for name in ("filters", "options") if not isinstance(getattr(self, name), Mapping)]
         _refuse([*problems, *map(_NO_OBJECT.format, wrong), *_group_problems(self.groups)])
 
-    def _problems(self) -> list[str]:
+    def _problems(self, templates: bool) -> list[str]:
         problems = []
         if not self.dataset_type:
             problems.append("dataset_type is empty; the known ones are " + ", ".join(KNOWN_TYPES) + ".")
         return [
             *problems,
             *_group_problems(self.groups),
-            *self._form_problems(),
+            *self._form_problems(templates),
         ]
 
-    def _form_problems(self) -> list[str]:
+    def _form_problems(self, templates: bool) -> list[str]:
         """Filters and options that are of no known form. What types of other names take is not known."""
         given = {"filters": self.filters, "options": self.options}
         if wrong := [_NO_OBJECT.format(name) for name, value in given.items() if not isinstance(value, Mapping)]:
@@ -204,7 +205,7 @@ class DatasetRequest:
         if self.dataset_type not in KNOWN_TYPES:
             return []
         most = MAX_ACTIVITIES if self.kind.needs_activities else None
-        return [*filter_problems(self.filters, most), *option_problems(self.options)]
+        return [*filter_problems(self.filters, most), *option_problems(self.options, templates=templates)]
 
     def _input_problems(self, has_input: bool) -> list[str]:
         """What the request lacks for its dataset type, or has although the type does not allow it."""

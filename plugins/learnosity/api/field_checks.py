@@ -151,12 +151,16 @@ def _moment(value: Any) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def option_problems(options: Mapping[str, Any]) -> list[str]:
+def option_problems(options: Mapping[str, Any], *, templates: bool = False) -> list[str]:
     """What is wrong with the options of a known type.
 
-    The options of a schedule file are checked before its templates are rendered. A template becomes a text, so it may
-    be a name or an order, but not a list.
+    :param templates: whether the options have templates that are rendered later, as in a schedule file. A template
+        becomes a text, so it may be a name or an order, but not a list.
     """
+
+    def is_template(value: Any) -> bool:
+        return templates and isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))
+
     problems = []
     for sort, fields, order in (
         ("default_sort_field", "fields", "default_sort_order"),
@@ -165,17 +169,13 @@ def option_problems(options: Mapping[str, Any]) -> list[str]:
         wanted, offered = options.get(sort), options.get(fields)
         if offered is not None and not _is_names(offered):
             problems.append(f'options.{fields} must be a list of names, such as ["population"].')
-        names = offered if isinstance(offered, list) and not any(map(_is_template, (wanted, *offered))) else None
+        names = offered if isinstance(offered, list) and not any(map(is_template, (wanted, *offered))) else None
         if wanted is not None and names is not None and wanted not in names:
             problems.append(f"options.{sort} is {wanted!r}, which is not among options.{fields}.")
-        if options.get(order) not in (None, "asc", "desc") and not _is_template(options[order]):
+        if options.get(order) not in (None, "asc", "desc") and not is_template(options[order]):
             problems.append(f"options.{order} must be 'asc' or 'desc'.")
     return problems
 
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _is_template(value: Any) -> bool:
-    return isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))

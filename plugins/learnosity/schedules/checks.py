@@ -155,6 +155,7 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
         DatasetRequest.from_mapping(request).check(
             has_input=bool(schedule.params.get("input_uri")),
             require_complete=schedule.params.get("require_complete") is True,
+            templates=True,
         )
     except RequestError as error:
         for line in str(error).splitlines()[1:] or [str(error)]:

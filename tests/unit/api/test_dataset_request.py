@@ -204,7 +204,13 @@ def test_what_the_api_would_refuse_is_refused_here(values: dict[str, Any], says:
 )
 def test_a_template_may_be_what_its_field_wants(fields: str, sort: str, order: str, template: str) -> None:
     for options in ({fields: ["a"], sort: template}, {fields: [template], sort: "b"}, {order: template}):
-        asked(options=options).check(has_input=True)
+        asked(options=options).check(has_input=True, templates=True)
+
+
+@pytest.mark.parametrize("template", ["{{ params.order }}", "{% if x %}asc{% endif %}", "{# up #}"])
+def test_a_template_that_nobody_renders_is_refused(template: str) -> None:
+    assert "must be 'asc' or 'desc'" in refusal(asked(options={"default_sort_order": template}))
+    assert "not among" in refusal(asked(options={"fields": ["a"], "default_sort_field": template}))
 
 
 def test_ten_activities_are_allowed() -> None:
