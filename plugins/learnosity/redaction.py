@@ -53,6 +53,13 @@ _VALUE = re.compile(
     rf"|(?:(?:bearer|basic)\s+)?(?:(?!\\+[\"'])[^\s,;&<>\"'}}])+",
     re.IGNORECASE,
 )
+_ESCAPED_QUOTE = re.compile(r"\\[\"']")
+# Each pattern of a name that is searched for has one of these words. Most texts have none, and are not searched.
+_MAY_NAME = re.compile(
+    r"signature|secret|passw|passphrase|token|credential|authorization|key|accessid|stringtosign|sig|pwd|bearer"
+    r"|x-(?:amz|goog|ms)-",
+    re.IGNORECASE,
+)
 _IN_NESTED = re.compile(rf"(?<!\w){_QUOTED}|(?P<begin>[\[{{(])|(?P<end>[\]}})])")
 _NAMED = re.compile(rf"(?:{_MARK})?\b{_NAME}\b(?:{_MARK}|\]){{0,2}}\s*(?:=>|:=|[:=])\s*", re.IGNORECASE)
 # After `Authorization:`, the scheme may be any word, such as `AWS`, `SharedKey` or `Negotiate`. The scheme and the next
@@ -114,7 +121,7 @@ def _decoded(text: str) -> str:
     Values with a name are cut before each step, too, while a `\"` in a value differs from the quote that ends it.
     """
     for _ in range(_MAX_DECODINGS):
-        plain = _without_values(_without_user_info(text))
+        plain = _without_values(_without_user_info(text), words=False)
         plain = _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), plain)
         plain = unquote(_without_user_info(unescape(_without_user_info(plain))))
         if plain == text:
@@ -123,23 +130,35 @@ def _decoded(text: str) -> str:
     return _without_user_info(text)
 
 
-def _without_values(text: str) -> str:
-    """`text` with `…` in place of each value that has the name of a secret."""
+def _without_values(text: str, *, words: bool = True) -> str:
+    """`text` with `…` in place of each value that has the name of a secret.
+
+    :param words: whether also a value without quotes and brackets. Before the text is decoded, it may be the beginning
+        of a longer one.
+    """
+    if not _MAY_NAME.search(text):
+        return text
     for named in (_ELEMENT, _PAIR):
         text = named.sub(r"\g<name>…", text)
-    text = _without_values_after(_NAME_AND_VALUE, text)
-    return _without_values_after(_NAMED, _SCHEME.sub(r"\g<name>…", text))
+    text = _without_values_after(_NAME_AND_VALUE, text, words)
+    return _without_values_after(_NAMED, _SCHEME.sub(r"\g<name>…", text) if words else text, words)
 
 
-def _without_values_after(named: re.Pattern[str], text: str) -> str:
-    parts, begin = [], 0
+def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str:
+    parts, shown, begin = [], 0, 0
     while found := named.search(text, begin):
-        value = _VALUE.match(text, found.end())
-        parts += [text[begin : found.end()], "…" if value else ""]
         begin = found.end()
-        if value:
-            begin = value.end() if value["nested"] is None else _end_of_nested(text, value.end())
-    return "".join(parts) + text[begin:]
+        value = _VALUE.match(text, begin)
+        if not value or not (words or value["quote"] or value["nested"]):
+            continue
+        end = value.end() if value["nested"] is None else _end_of_nested(text, value.end())
+        if begin >= shown:
+            parts += [text[shown:begin], "…"]
+        shown = max(shown, end)
+        # A `\\` before a quote may also be the last character of the value: then another name may stand behind it.
+        if not _ESCAPED_QUOTE.search(text, begin, end):
+            begin = shown
+    return "".join(parts) + text[shown:]
 
 
 def _end_of_nested(text: str, begin: int) -> int:

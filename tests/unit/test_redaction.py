@@ -271,3 +271,20 @@ def test_no_hostile_text_takes_long_or_keeps_a_query(text: str) -> None:
 def test_a_url_keeps_host_and_path_only() -> None:
     assert redact("https://user:pw@host:8443/a/b?X-Amz-Signature=1#x") == "https://host:8443/a/b?…"
     assert redact("http://[") == "<unreadable URL>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"message":"Login failed for password=\u0022correct horse\u0022"}',
+        r"{'m': 'password=\u0027correct horse\u0027 is wrong'}",
+        "password=%22correct horse%22",
+        "password=b&quot;correct horse&quot;",
+        r'{"m":"token=abc\u0026password: horse"}',
+        r'token_file="C:\secrets\"; password="correct horse"',
+        r"secret_dir='D:\keys\' password='correct horse'",
+        r'<add key="token_dir" value="C:\a\"/><add key="password" value="correct horse"/>',
+    ],
+)
+def test_the_end_of_a_secret_is_found_in_every_spelling_of_its_quotes(text: str) -> None:
+    assert "horse" not in redact_text(text)

@@ -101,8 +101,8 @@ _ACRONYMS = _set(
 )
 _NO_NAMES = _set(
     """
-    Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Required The This Unable Unexpected Unknown
-    Unrecognised Unrecognized Unsupported
+    Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Must No Not Required The This Unable Unexpected
+    Unknown Unrecognised Unrecognized Unsupported
     """
 )
 # A word with an apostrophe, such as `isn't`, is split into two parts, `isn` and `t`. The word is shown only if both
@@ -186,14 +186,14 @@ def _masked(text: str, own: Sequence[str]) -> str:
     shown: list[str] = []
     # `before`: the word before the current token, in lower case, if only blanks stand between. `counts`: whether a
     # number that is shown stands directly before the current token, or before the `and` in front of it. `end`: the last
-    # mark before the current token, but for blanks and `(`; at the beginning of the text it is that of a sentence.
+    # mark before the current token, but for blanks and a `(` behind another mark; at first it is that of a sentence.
     before, counts, end = "", False, "."
     for place, token in enumerate(tokens):
         piece = token[0]
         if token["plain"] is not None:
             if not piece.isspace():
                 before, counts = "", False
-                end = end if piece == "(" else piece
+                end = end if piece == "(" and end else piece
             shown.append(piece)
             continue
         if token["number"] is not None:
@@ -206,7 +206,7 @@ def _masked(text: str, own: Sequence[str]) -> str:
         else:
             before = piece.lower()
             counts = counts and before == "and"
-            is_safe = piece in _NO_NAMES and end in (":", ";")
+            is_safe = piece in _NO_NAMES and end in (":", ";", "(")
             piece = piece if _is_wording(token, begins=is_safe or end in (".", "!", "?")) else _HIDDEN
         end = ""
         shown.append(piece)

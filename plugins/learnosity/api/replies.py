@@ -189,7 +189,7 @@ class _KeyTwiceError(Exception):
 def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: float | None, sent: Any) -> ApiError:
     code = _integer(meta.get("code"))
     said = meta.get("message")
-    text = wording(said[:_MESSAGE_LIMIT], sent) if isinstance(said, str) and said else "no reason given"
+    text = wording(said, sent)[:_MESSAGE_LIMIT] if isinstance(said, str) and said else "no reason given"
     request_uuid = meta.get("request_uuid")
     where = f"code {code}" if code is not None else f"HTTP {http_status}"
     if isinstance(request_uuid, str) and _UUID.fullmatch(request_uuid):

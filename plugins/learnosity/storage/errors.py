@@ -38,8 +38,9 @@ MAX_ANSWER_BYTES = 4096
 # Finds the error code in XML, in JSON, and in obstore's message about an object that a bulk delete could not remove.
 _CODE = re.compile(
     r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\""
-    r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
+    r"|\A[^<{]*\(code: ([A-Z][A-Za-z]{1,79})\)\.?\s*\Z"
 )
+_LINE_END = "\u2028"
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
 # Azure says in this XML element why it does not accept the caller's identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
@@ -186,7 +187,7 @@ def _message_of(text: str) -> str:
     if detail := _DETAIL.search(text):
         return detail[1]
     found = _MESSAGE.search(text)
-    return (found[1] or found[2] or found[3]) if found else ""
+    return (found[1] or found[2]) if found else ""
 
 
 def _details_of(text: str) -> str:
@@ -245,7 +246,9 @@ def first_line(error: BaseException) -> str:
 
     The text is redacted before it is cut: a secret may go on in the next line.
     """
-    return redact_text(str(error).strip()).partition("\n")[0].rstrip()[:300] or type(error).__name__
+    # The line ends are marked before a `%0A` in a URL becomes one.
+    lines = redact_text(str(error).strip().replace("\n", _LINE_END)).partition(_LINE_END)
+    return lines[0].replace("\n", " ").rstrip()[:300] or type(error).__name__
 
 
 def url_is_refused(status: int, code: str = "") -> bool:

@@ -277,3 +277,16 @@ def test_a_quoted_value_is_hidden_where_a_long_text_is_cut(length: int) -> None:
     begin = "user " * 400
     assert "school" not in wording(f'{begin[: length - 10]} "no school no school no school"')
     assert "hunter" not in wording(f'{begin[: length - 10]} password="hunter in line"')
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Invalid request (Unknown field)", "Invalid request (Unknown field)"),
+        ("HTTP 404: Not Found", "HTTP 404: Not …"),
+        ("Invalid user (Page)", "Invalid user (…)"),
+        ("Not found: (Page)", "Not found: (…)"),
+    ],
+)
+def test_behind_a_bracket_only_words_that_name_nobody_are_shown(text: str, told: str) -> None:
+    assert wording(text) == told

@@ -17,7 +17,7 @@ from learnosity.errors import (
 )
 from learnosity.storage import error_codes
 from learnosity.storage.error_codes import Verdict, judge
-from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, refusal_of, status_of, storage_error
+from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, first_line, refusal_of, status_of, storage_error
 from tests.storage_answers import KNOWN, UNKNOWN, Case
 
 SIGNED = {"passes": TransferError, "new URL": UrlExpiredError, "person": PermanentApiError}
@@ -330,3 +330,27 @@ def test_a_long_message_leaves_room_for_the_details() -> None:
     text = str(refusal_of("write", "gs://bucket/x", 403, body.encode()))
     assert "storage.objects.create" in text
     assert len(text) < 700
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!DOCTYPE html><html><body>Access blocked (code: 1020)</body></html>",
+        "<!DOCTYPE html><html><body>Access blocked (code: Blocked)</body></html>",
+        "Connection reset by peer (code: 104)",
+        "Error deleting x (code: SlowDown).json: timed out",
+    ],
+)
+def test_words_of_a_page_or_a_name_are_no_code(text: str) -> None:
+    assert code_of(text) == ""
+
+
+def test_a_code_of_json_counts_before_words_of_its_message() -> None:
+    text = '{"error":{"message":"Quota (code: Denied)","errors":[{"reason":"rateLimitExceeded"}]}}'
+    assert code_of(text) == "rateLimitExceeded"
+
+
+def test_a_line_end_in_the_name_of_an_object_does_not_end_the_reason() -> None:
+    error = OSError("error sending request for url (http://h/b/a%0Ab.json): connection refused\nand more")
+    assert first_line(error).endswith("connection refused")
+    assert "and more" not in first_line(error)
