@@ -60,6 +60,12 @@ _MAY_NAME = re.compile(
     r"|x-(?:amz|goog|ms)-",
     re.IGNORECASE,
 )
+_ENCODED = r"(?:%(?:25){0,9}|\\{1,8}(?:u00|x))"
+# A value that begins so is in quotes or brackets once it is decoded, as in `%22correct horse%22`.
+_ENCODED_BEGIN = re.compile(
+    rf"(?:[bur]?|(?:bearer|basic)\s+){_ENCODED}(?:5c)?(?:22|27)|[\w.]{{0,40}}{_ENCODED}(?:28|5b|7b)|[bur]\Z",
+    re.IGNORECASE,
+)
 _IN_NESTED = re.compile(rf"(?<!\w){_QUOTED}|(?P<begin>[\[{{(])|(?P<end>[\]}})])")
 _NAMED = re.compile(rf"(?:{_MARK})?\b{_NAME}\b(?:{_MARK}|\]){{0,2}}\s*(?:=>|:=|[:=])\s*", re.IGNORECASE)
 # After `Authorization:`, the scheme may be any word, such as `AWS`, `SharedKey` or `Negotiate`. The scheme and the next
@@ -133,15 +139,15 @@ def _decoded(text: str) -> str:
 def _without_values(text: str, *, words: bool = True) -> str:
     """`text` with `…` in place of each value that has the name of a secret.
 
-    :param words: whether also a value without quotes and brackets. Before the text is decoded, it may be the beginning
-        of a longer one.
+    :param words: whether also a value without quotes and brackets that may be the beginning of a longer one, because
+        the text is not decoded yet (`_goes_on`).
     """
     if not _MAY_NAME.search(text):
         return text
     for named in (_ELEMENT, _PAIR):
         text = named.sub(r"\g<name>…", text)
     text = _without_values_after(_NAME_AND_VALUE, text, words)
-    return _without_values_after(_NAMED, _SCHEME.sub(r"\g<name>…", text) if words else text, words)
+    return _without_values_after(_NAMED, _SCHEME.sub(r"\g<name>…", text), words)
 
 
 def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str:
@@ -149,7 +155,7 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
     while found := named.search(text, begin):
         begin = found.end()
         value = _VALUE.match(text, begin)
-        if not value or not (words or value["quote"] or value["nested"]):
+        if not value or not (words or value["quote"] or value["nested"] or not _goes_on(value[0])):
             continue
         end = value.end() if value["nested"] is None else _end_of_nested(text, value.end())
         if begin >= shown:
@@ -159,6 +165,12 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
         if not _ESCAPED_QUOTE.search(text, begin, end):
             begin = shown
     return "".join(parts) + text[shown:]
+
+
+def _goes_on(word: str) -> bool:
+    """Whether a value may be longer once it is decoded, or may end in the name of the next secret."""
+    ends_in_name = word.endswith((":", "=")) and _MAY_NAME.search(word[-90:]) is not None
+    return ends_in_name or _ENCODED_BEGIN.match(word) is not None
 
 
 def _end_of_nested(text: str, begin: int) -> int:

@@ -75,7 +75,9 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
         groups=_groups(below, files, keys),
         nothing_matched=(population == 0 or _has_no_statistics(rows if own is None else [own]))
         and not (
-            own in roots and any(row[name] is not None for row in rows for name in row if name.endswith(_STATISTICS))
+            own in roots
+            and _population(rows) != 0
+            and any(row[name] is not None for row in rows for name in row if name.endswith(_STATISTICS))
         ),
     )
 

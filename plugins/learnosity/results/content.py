@@ -177,12 +177,23 @@ def row_counts(value: Any) -> set[int]:
 
 
 def lengths_in(value: Any) -> Iterator[int]:
-    """The lengths of all lists in a content, but not of those in rows."""
-    if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+    """The lengths of all lists in a content that may be its rows or its columns.
+
+    A list of plain values is a row inside of another list. Beside a list of rows, it has the names of columns.
+    """
+    if isinstance(value, list):
         yield len(value)
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        if isinstance(each, list) or (isinstance(each, dict) and isinstance(value, dict)):
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    read: tuple[type, ...] = (dict,) if isinstance(value, dict) else ()
+    if isinstance(value, dict) and not any(map(_is_nested, parts)):
+        read = (dict, list)
+    for each in parts:
+        if _is_nested(each) or isinstance(each, read):
             yield from lengths_in(each)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(each, dict | list) for each in value)
 
 
 def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:

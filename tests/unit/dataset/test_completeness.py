@@ -122,6 +122,7 @@ def test_what_was_cut_is_not_recognised() -> None:
 
 
 SCORED = [{"group_name": name, "population": 2, "mean_score": 1.5} for name in ("d1", "d2")]
+ZEROS = [{"group_name": name, "population": 0, "mean_score": 0} for name in ("d1", "d2")]
 UNSCORED = [{"group_name": name, "population": 0, "mean_score": None} for name in ("d1", "d2")]
 
 
@@ -138,6 +139,7 @@ UNSCORED = [{"group_name": name, "population": 0, "mean_score": None} for name i
         pytest.param({"root": {"group_name": "All", "population": 5, "mean_score": None}, "groups": SCORED}, False),
         pytest.param({"root": {"group_name": "All", "population": 0}, "groups": SCORED}, False),
         pytest.param({"root": {"group_name": "All", "population": 0}, "groups": UNSCORED}, True),
+        pytest.param({"root": {"group_name": "All", "population": 0}, "groups": ZEROS}, True),
     ],
 )
 def test_nothing_matched_is_said_only_where_it_is_certain(root: Any, nothing: bool) -> None:

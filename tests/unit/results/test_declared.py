@@ -417,3 +417,16 @@ def test_the_columns_of_an_inline_content_are_not_its_records(
         assert isinstance(read(content, {"inline": "data"}, records=records), Inline)
     for records in wrong:
         assert isinstance(read(content, {"inline": "data"}, records=records), NotUnderstood)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"user_id": ["u1", "u2"], "score": [1, 2]},
+        {"group_name": "All", "population": 2, "users": ["a", "b"]},
+        {"columns": ["user_id", "score"], "rows": ["u1,1", "u2,2"]},
+    ],
+)
+def test_a_list_of_plain_values_may_be_the_records_of_an_inline_content(content: Any) -> None:
+    assert isinstance(read(content, {"inline": "data"}, records=2), Inline)
+    assert isinstance(read(content, {"inline": "data"}, records=3), NotUnderstood)
