@@ -60,6 +60,8 @@ _MAY_NAME = re.compile(
     r"|x-(?:amz|goog|ms)-",
     re.IGNORECASE,
 )
+# What stands before the two digits of an encoded character: `%` (which may be encoded itself, as `%25`), or a backslash
+# with `u00` or `x`.
 _ENCODED = r"(?:%(?:25){0,9}|\\{1,8}(?:u00|x))"
 # A value that begins so is in quotes or brackets once it is decoded, as in `%22correct horse%22`.
 _ENCODED_BEGIN = re.compile(
@@ -114,7 +116,7 @@ def redact_text(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """`text`, or its begin without the last word: that may be a part of a secret, which does not look like one."""
+    """`text`; of a longer one, its first part without the last word, which may be a part of a secret."""
     if len(text) <= MAX_TEXT:
         return text
     text = text[:MAX_TEXT]
@@ -161,7 +163,8 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
         if begin >= shown:
             parts += [text[shown:begin], "…"]
         shown = max(shown, end)
-        # A `\\` before a quote may also be the last character of the value: then another name may stand behind it.
+        # A backslash before a quote may also be the last character of the value, as in `"C:\keys\"`. Then the name of
+        # the next secret may stand in what was taken for the value, so the search goes on there.
         if not _ESCAPED_QUOTE.search(text, begin, end):
             begin = shown
     return "".join(parts) + text[shown:]

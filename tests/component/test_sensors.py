@@ -317,7 +317,7 @@ CREATED = {"dataset_id": "d", "job_reference": "a-job", "learnosity_conn_id": CO
 
 
 class TestAWaitThatIsRefused:
-    """It is told alike, whether the first poll was refused or the triggerer has ended it."""
+    """The report is the same, whether the first poll was refused or the triggerer has ended the wait."""
 
     def told(self, given: Any, act: Callable[[LearnosityJobSensor, Any], Any]) -> tuple[type[BaseException], Any]:
         notes = Notes()

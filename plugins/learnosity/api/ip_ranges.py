@@ -89,7 +89,7 @@ def kind_of_never(host: str) -> str:
     address = parse_address(host)
     meant = _meant(address) if address is not None else ()
     kinds = [_KINDS.get(each, str(Leads.NEVER)) for each in NEVER if any(one in each for one in meant)]
-    # An address may contain several others (see `_LOCAL_NAT64`). Then the most dangerous kind is told.
+    # An address may contain several others (see `_LOCAL_NAT64`). Then the message names the most dangerous kind.
     return Leads.NEVER if not kinds or Leads.NEVER in kinds else kinds[0]
 
 
