@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, FrameLocator, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, Request, Response, expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALL_HINT = "No Chromium on the PATH; on Debian and Ubuntu: apt install chromium"
@@ -49,6 +49,26 @@ def browser() -> Iterator[Browser]:
             yield running
         finally:
             running.close()
+
+
+def follow(way: Locator, *, key: str | None = None) -> None:
+    """Click a link or a button that opens another page in its own frame, and wait until that page is there.
+
+    A click alone does not wait: a slow machine still shows the page before, and the next step would act on that page.
+
+    :param key: the key that opens the page, in place of a click: Enter in a field of a form
+    """
+    frame = way.element_handle().owner_frame()
+    if frame is None:
+        raise RuntimeError(f"{way} is no longer on its page")
+    # Only the page before has this mark.
+    frame.evaluate("document.documentElement.dataset.left = ''")
+    if key is None:
+        way.click()
+    else:
+        way.press(key)
+    frame.wait_for_selector("html:not([data-left])", state="attached")
+    frame.wait_for_load_state()
 
 
 @dataclass(slots=True)

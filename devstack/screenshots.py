@@ -16,7 +16,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from devstack.browser import SECONDS, Ui, browser
+from devstack.browser import SECONDS, Ui, browser, follow
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
 from devstack.output import say
@@ -80,7 +80,7 @@ def page(ui: Ui, run_id: str, tab: str, file: Path) -> None:
     """A tab of the dataset's page, one group down."""
     ui.page.set_viewport_size({"width": 1280, "height": 1280 if tab == "Results" else 800})
     dataset = ui.dataset(DAG_ID, run_id)
-    dataset.get_by_role("link", name=tab, exact=True).click()
+    follow(dataset.get_by_role("link", name=tab, exact=True))
     # The report of the Reports API is in a frame inside the page, where its groups are buttons and not links.
     shown = dataset.frame_locator("iframe[title=Report]") if tab == "Report" else dataset
     shown.get_by_role("button" if tab == "Report" else "link", name="district_1", exact=True).click()
@@ -122,7 +122,7 @@ def use(ui: Ui, run_id: str, file: Path) -> None:
     """The tab that says how other tools read the dataset."""
     ui.page.set_viewport_size({"width": 1280, "height": 1280})
     dataset = ui.dataset(DAG_ID, run_id)
-    dataset.get_by_role("link", name="Use this data").click()
+    follow(dataset.get_by_role("link", name="Use this data"))
     expect(dataset.get_by_role("heading", name="Where it is")).to_be_visible()
     ui.settle()
     ui.page.screenshot(path=file)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from playwright.sync_api import Route, expect
 
-from devstack.browser import Ui
+from devstack.browser import Ui, follow
 from devstack.samples import DAG_ID
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def cut(site: Site) -> Iterator[Ui]:
 def test_pages_and_local_views_need_no_network(site: Site, cut: Ui) -> None:
     dataset = cut.dataset(DAG_ID, site.groups.dag_run_id)
     for name in ("district_1", "school_1"):
-        dataset.get_by_role("link", name=name, exact=True).click()
+        follow(dataset.get_by_role("link", name=name, exact=True))
     expect(dataset.get_by_role("link", name="class_1", exact=True)).to_be_visible()
-    dataset.get_by_role("link", name=re.compile("^Files")).click()
-    dataset.get_by_role("link", name="groups/district_1/group.json", exact=True).click()
+    follow(dataset.get_by_role("link", name=re.compile("^Files")))
+    follow(dataset.get_by_role("link", name="groups/district_1/group.json", exact=True))
     expect(dataset.get_by_role("table").first).to_be_visible()
     items = cut.dataset(DAG_ID, site.items.dag_run_id)
     expect(items.locator("#scatter")).to_be_visible()
@@ -57,7 +57,7 @@ def test_pages_and_local_views_need_no_network(site: Site, cut: Ui) -> None:
 
 def test_the_report_says_kindly_that_it_cannot_come_and_shows_the_same_numbers(site: Site, cut: Ui) -> None:
     dataset = cut.dataset(DAG_ID, site.groups.dag_run_id)
-    dataset.get_by_role("link", name="Report", exact=True).click()
+    follow(dataset.get_by_role("link", name="Report", exact=True))
     told = dataset.get_by_role("status")
     expect(told).to_contain_text("The Reports API cannot be reached from this browser.")
     expect(told).to_contain_text("the same results from the landed files")

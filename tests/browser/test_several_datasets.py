@@ -17,7 +17,7 @@ from airflow_client.client import (
 )
 from playwright.sync_api import Locator, expect
 
-from devstack.browser import Ui
+from devstack.browser import Ui, follow
 from devstack.landed import LandedDataset
 from devstack.samples import ANALYSIS_TYPE
 from learnosity.api.dataset_request import dataset_type
@@ -124,16 +124,16 @@ def test_people_choose_a_dataset_and_stay_with_it(site: Site, ui: Ui, runs: dict
         expect(tab.get_by_role("status")).to_contain_text("2 of 2 published")
         own = row(tab, task_id if map_index < 0 else f"{task_id}[{map_index}]")
         expect(own).to_contain_text(result["dataset_type"])
-        own.get_by_role("link", name=result["dataset_id"]).click()
+        follow(own.get_by_role("link", name=result["dataset_id"]))
         expect(tab.get_by_role("heading", level=1)).to_have_text(dataset_type(result["dataset_type"]).label)
-        tab.get_by_role("link", name="Discrimination index").click()
+        follow(tab.get_by_role("link", name="Discrimination index"))
         expect(tab.get_by_text(result["dataset_id"], exact=True)).to_be_visible()
-        tab.get_by_role("link", name=re.compile("^Files")).click()
+        follow(tab.get_by_role("link", name=re.compile("^Files")))
         expect(tab.get_by_role("status")).to_contain_text(f"{result['file_count']} of {result['file_count']} files")
         tab.get_by_label("Find files").fill("items.json")
-        tab.get_by_role("button", name="Find").click()
+        follow(tab.get_by_role("button", name="Find"))
         expect(tab.get_by_text(result["dataset_id"], exact=True)).to_be_visible()
-        tab.get_by_role("link", name="All datasets of this run").click()
+        follow(tab.get_by_role("link", name="All datasets of this run"))
         expect(tab.get_by_role("heading", level=1)).to_have_text("Datasets of this run")
 
 
@@ -163,7 +163,7 @@ def test_the_list_of_all_datasets_has_each_of_them(site: Site, ui: Ui, runs: dic
     for dag_id, run_id in runs.items():
         for result in published(site, dag_id, run_id):
             ui.goto("/learnosity/")
-            ui.page.get_by_role("row", name=result["dataset_id"]).get_by_role("link").first.click()
+            follow(ui.page.get_by_role("row", name=result["dataset_id"]).get_by_role("link").first)
             label = dataset_type(result["dataset_type"]).label
             expect(ui.page.get_by_role("heading", level=1)).to_have_text(label)
             assert ui.page.url.endswith(f"/run/{dag_id}/{run_id}/dataset/{result['dataset_id']}")
@@ -176,7 +176,7 @@ def test_one_that_failed_is_listed_and_hides_no_other(site: Site, ui: Ui, runs: 
     tab = ui.dataset(MAPPED, run_id)
     expect(tab.get_by_role("status")).to_contain_text("1 of 2 published")
     expect(row(tab, "dataset.land.publish[1]")).to_contain_text("failed dataset.create_dataset")
-    row(tab, "dataset.land.publish[0]").get_by_role("link").last.click()
+    follow(row(tab, "dataset.land.publish[0]").get_by_role("link").last)
     expect(tab.get_by_role("heading", level=1)).to_have_text(dataset_type(ANALYSIS_TYPE).label)
 
 

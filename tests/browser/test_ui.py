@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from devstack import http
-from devstack.browser import SECONDS, Ui
+from devstack.browser import SECONDS, Ui, follow
 from devstack.samples import DAG_ID, group_conf, upload_users
 
 if TYPE_CHECKING:
@@ -75,25 +75,25 @@ class TestDatasetPage:
     def test_groups_are_drilled_into_down_to_the_users(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
         for name in ("district_1", "school_1", "class_1"):
-            dataset.get_by_role("link", name=name, exact=True).click()
+            follow(dataset.get_by_role("link", name=name, exact=True))
             expect(dataset.get_by_label("Group path").get_by_text(name, exact=True)).to_have_attribute(
                 "aria-current", "location"
             )
         expect(dataset.get_by_role("columnheader", name="User id")).to_be_visible()
-        dataset.get_by_label("Group path").get_by_role("link", name="All").click()
+        follow(dataset.get_by_label("Group path").get_by_role("link", name="All"))
         expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()
 
     def test_a_file_is_found_shown_and_downloaded(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
-        dataset.get_by_role("link", name=re.compile("^Files")).click()
+        follow(dataset.get_by_role("link", name=re.compile("^Files")))
         dataset.get_by_label("Find files").fill("school_1/group.json")
-        dataset.get_by_role("button", name="Find").click()
+        follow(dataset.get_by_role("button", name="Find"))
         expect(dataset.get_by_role("status")).to_contain_text("1 of")
         with ui.page.expect_download() as started:
             dataset.get_by_role("link", name=re.compile("^Download")).click()
         content = started.value.path().read_bytes()
         assert json.loads(content)["group_path"] == ["district_1", "school_1"]
-        dataset.get_by_role("link", name="groups/district_1/school_1/group.json", exact=True).click()
+        follow(dataset.get_by_role("link", name="groups/district_1/school_1/group.json", exact=True))
         expect(dataset.get_by_role("heading", name="groups/district_1/school_1/group.json")).to_be_visible()
         expect(dataset.get_by_role("table").first).to_be_visible()
 
@@ -101,53 +101,53 @@ class TestDatasetPage:
         dataset = ui.dataset(DAG_ID, site.items.dag_run_id)
         expect(dataset.locator("#scatter")).to_be_visible()
         header = dataset.get_by_role("columnheader", name="Discrimination index")
-        dataset.get_by_role("link", name="Discrimination index").click()
+        follow(dataset.get_by_role("link", name="Discrimination index"))
         expect(header).to_have_attribute("aria-sort", "descending")
-        dataset.get_by_role("link", name="Discrimination index").click()
+        follow(dataset.get_by_role("link", name="Discrimination index"))
         expect(header).to_have_attribute("aria-sort", "ascending")
         rows = dataset.get_by_role("region", name="Questions").locator("tbody tr")
         expect(rows.first.get_by_text("poor")).to_be_visible()
         dataset.get_by_label("Poor below discrimination").fill("0.4")
-        dataset.get_by_role("button", name="Apply").click()
-        dataset.get_by_role("link", name=re.compile("^Poor discrimination")).click()
+        follow(dataset.get_by_role("button", name="Apply"))
+        follow(dataset.get_by_role("link", name=re.compile("^Poor discrimination")))
         expect(dataset.get_by_label("Poor below discrimination")).to_have_value("0.4")
         expect(header).to_have_attribute("aria-sort", "none")
         name = rows.first.get_by_role("link").inner_text()
-        rows.first.get_by_role("link").click()
+        follow(rows.first.get_by_role("link"))
         expect(dataset.get_by_role("heading", name=f"items/{name}.json")).to_be_visible()
-        dataset.get_by_role("link", name="Results", exact=True).click()
+        follow(dataset.get_by_role("link", name="Results", exact=True))
         point = "canvas => { const { x, y } = Chart.getChart(canvas).getDatasetMeta(0).data[0]; return { x, y }; }"
         dataset.locator("#scatter").click(position=dataset.locator("#scatter").evaluate(point))
         expect(dataset.get_by_role("heading", name=re.compile("sim_item.*json$"))).to_be_visible()
 
     def test_a_user_is_found_and_shown_in_the_class(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
-        dataset.get_by_role("link", name="Find", exact=True).click()
+        follow(dataset.get_by_role("link", name="Find", exact=True))
         dataset.get_by_label("Find a user").fill("CLASS_1")
-        dataset.get_by_role("button", name="Find").click()
+        follow(dataset.get_by_role("button", name="Find"))
         expect(dataset.get_by_role("region", name="Found").locator("tbody tr").first).to_contain_text("class_1")
-        dataset.get_by_role("region", name="Found").get_by_role("link", name="class_1", exact=True).first.click()
+        follow(dataset.get_by_role("region", name="Found").get_by_role("link", name="class_1", exact=True).first)
         user = dataset.locator("tbody tr[id='row-1'] th").inner_text()
-        dataset.get_by_role("link", name="Find", exact=True).click()
+        follow(dataset.get_by_role("link", name="Find", exact=True))
         dataset.get_by_label("Find a user").fill(user.upper())
-        dataset.get_by_label("Find a user").press("Enter")
-        dataset.get_by_role("link", name=user, exact=True).first.click()
+        follow(dataset.get_by_label("Find a user"), key="Enter")
+        follow(dataset.get_by_role("link", name=user, exact=True).first)
         expect(dataset.locator("tr:target")).to_contain_text(user)
 
     def test_a_dataset_is_compared_with_the_one_before(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.again.dag_run_id)
-        dataset.get_by_role("link", name="Compare", exact=True).click()
+        follow(dataset.get_by_role("link", name="Compare", exact=True))
         figures = dataset.get_by_role("region", name="Key figures").locator("tbody tr")
         expect(figures.first).to_contain_text("Questions")
         expect(dataset.get_by_role("img", name=re.compile("^Mean p value"))).to_be_visible()
-        dataset.get_by_role("link", name=re.compile("^Gone")).click()
+        follow(dataset.get_by_role("link", name=re.compile("^Gone")))
         expect(dataset.get_by_text("No row is like this.")).to_be_visible()
 
     def test_the_list_of_datasets_leads_to_their_pages(self, site: Site, ui: Ui) -> None:
         ui.goto("/plugin/learnosity")
         listed = ui.page.frame_locator("iframe")
         expect(listed.get_by_text("ibk-analysis-by-question").first).to_be_visible()
-        listed.get_by_role("row").filter(has_text="published").locator("th a").first.click()
+        follow(listed.get_by_role("row").filter(has_text="published").locator("th a").first)
         expect(listed.get_by_role("heading", name="About this dataset")).to_be_visible()
 
     def test_dark_mode_is_that_of_airflow(self, site: Site) -> None:
@@ -178,7 +178,7 @@ class TestDatasetPage:
 class TestReport:
     def test_the_report_is_rendered_by_the_reports_api_and_drilled_into(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
-        dataset.get_by_role("link", name="Report", exact=True).click()
+        follow(dataset.get_by_role("link", name="Report", exact=True))
         report = dataset.frame_locator("iframe[title=Report]").locator("#learnosity-report")
         report.get_by_role("button", name="district_1").click()
         report.get_by_role("button", name="school_1", exact=True).click()
@@ -195,7 +195,7 @@ class TestReport:
         ui = site.window()
         ui.page.route(f"{site.stack.simulator.url}/**", lambda route: route.abort())
         dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
-        dataset.get_by_role("link", name="Report", exact=True).click()
+        follow(dataset.get_by_role("link", name="Report", exact=True))
         expect(dataset.get_by_role("status")).to_contain_text("cannot be reached", timeout=30 * SECONDS)
         expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()
         ui.close()
