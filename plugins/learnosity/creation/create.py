@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# An attempt of the task initialises at most this many datasets; only one if the run config names the `dataset_id`.
-MAX_DATASETS = 3
-# Longest wait before the second dataset, in seconds. It doubles for the third, which is the last one.
-FIRST_WAIT = 2.0
+# If a dataset cannot be finished, as after a lost reply, an attempt begins a new one: in all at most this many.
+MAX_DATASETS = 3  # only one if the run config names the `dataset_id`, because an id cannot be used twice
+# Longest wait before the second dataset, in seconds: a short problem of the API or the network may have ended then.
+FIRST_WAIT = 2.0  # twice as long before the third dataset, which is the last one
 # The request for the list of jobs asks for jobs since this many seconds before the call that starts a job. The clocks
 # of Learnosity's servers may differ, so the new job may seem to be older than that call.
 CLOCK_SLACK_SECONDS = 120
@@ -78,7 +78,7 @@ async def create_dataset(
         try:
             identity = replace(identity, input=await identify_input())
         except LearnosityError as error:
-            # An earlier attempt has checked the input files. If they cannot be listed now, they count as unchanged.
+            # Input files that cannot be listed now count as unchanged, so that the dataset is not made a second time.
             log.warning("It is not known whether the input has changed. %s", error)
     return await _Creation(client, transfer, request, Notes(states, noted), identity, prepare, dataset_id).run(noted)
 

@@ -33,8 +33,8 @@ MAX_ROW: Final = 1024 * 1024
 With this limit, a file without line ends cannot fill the memory.
 """
 
-# To find the header and the delimiter, pieces of the file are read until there are at least this many characters behind
-# the line ends and byte order marks at its begin; or until the file ends.
+# At least this many characters (or all of a shorter file) are read to find the header and the delimiter. Line ends and
+# byte order marks before the header are dropped, so they do not count.
 _SAMPLE: Final = 64 * 1024
 _MARK: Final = "\ufeff"
 # Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file. The header is then
@@ -109,8 +109,8 @@ class DelimitedText(Generic[Found]):
             return None
         best: tuple[tuple[bool, int], Dialect, str, list[str], Any] | None = None
         for delimiter in self._delimiters:
-            # `'` is taken for a quote if a name of the header begins with it. Otherwise it is text, such as an
-            # apostrophe, also behind a delimiter in a name in double quotes.
+            # `'` is the quote of the file if a name of the header begins with it. Any other `'` is text: an apostrophe,
+            # or the one in the name `"a,'b"`, where double quotes make the comma before it text, too.
             quoted = r'"(?:[^"]|"")*+"'
             others = rf"(?:(?!'|{quoted}(?:[\r\n]|\Z))(?:{quoted}|[^{delimiter}\r\n]*+)[{delimiter}])*+"
             quote = "'" if re.match(f"{others}'", sample) else '"'

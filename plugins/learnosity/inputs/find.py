@@ -76,9 +76,10 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         try:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
-            # `error` comes from a HEAD request. The reply to such a request has no body, so a wrong key or a wrong
-            # clock looks like missing rights (`denied`). The reply to the listing names the cause, so `listed` is
-            # raised. But `error` is raised if the listing was denied, too, or if it was allowed and has no input file.
+            # `error` comes from a HEAD request, whose reply has no body: there, a wrong key or a wrong clock looks like
+            # missing rights. The reply to the listing names the cause, so `listed` is raised. If the listing was
+            # denied, too, it names no other cause, and `error` is raised. `_listed` raises it, too, if it finds no
+            # input file.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 

@@ -17,8 +17,9 @@ _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
-# If a file begins with blanks and empty lines, `head_of` looks for the first text in about this many bytes at most. If
-# there is no text in them, the format is `Format.EMPTY`, and `spool` reads the lines of the file as NDJSON.
+# If a file begins with blanks and empty lines, `head_of` looks for the first text in about this many bytes at most,
+# because it keeps them in memory. If there is no text in them, the format is `Format.EMPTY`, and `spool` reads the
+# lines of the file as NDJSON.
 _MOST_BLANKS = 4 * 1024 * 1024
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _PARQUET_MARK = re.compile(b"PAR1" + BINARY)

@@ -30,8 +30,8 @@ _UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS: Final = "\u200c\u200d"
 # What pandas and databases write as text for a missing value. A group with such a name gets a warning.
 _NO_VALUE: Final = frozenset(("None", "nan", "NaN", "NaT", "<NA>", "NULL", "null"))
-# The place of a name is kept in one integer: the lowest 40 bits are the number of its line or row, and the bits above
-# are the index of its file in `GroupSurvey._files`.
+# The place of a name is kept in one integer, which needs less memory than two: the lowest 40 bits are the number of its
+# line or row, and the bits above are the index of its file in `GroupSurvey._files`.
 _ROW_BITS: Final = 40
 
 

@@ -144,9 +144,8 @@ class ParquetFiles:
         """The columns, and the query that reads them as text."""
         paths = _paths(schema)
         columns = self._find([".".join(path) for _, path in paths])
-        # DuckDB ignores case in column names. If two names differ only in case, DuckDB renames one of the two columns.
-        # The new name may even be that of a third column. So a column is found by its position: `shown` has the names
-        # that DuckDB gives, in the order of the columns.
+        # DuckDB ignores case in column names: of two names that differ only in case, it renames one, perhaps to that of
+        # a third column. So a column is found by its position: `shown` has DuckDB's names in the order of columns.
         shown = [str(row[0]) for row in self._query(f"DESCRIBE SELECT * FROM {_SOURCE}", [str(file.path)]).fetchall()]
         fields = [path[1].casefold() for _, path in paths if len(path) > 1]
         places = []
@@ -166,7 +165,8 @@ class ParquetFiles:
     ) -> Iterator[ParquetRows | ParquetProblem]:
         paths = [str(file.path) for file in files]
         counts = dict(self._query(_COUNT, paths).fetchall())
-        # If a file says a wrong number of rows, those of the files behind it would be counted wrongly.
+        # The rows of the query below have no file name: the loop counts them by `file.rows`, from each file's metadata.
+        # If this is wrong for one file, rows get the name of another. So the rows of each file are counted first.
         wrong = [(file, has) for file in files if (has := counts.get(str(file.path), file.rows)) != file.rows]
         for file, has in wrong:
             what = f"it {'ends' if has < file.rows else 'goes on'} here, and says that it has {file.rows:,} rows"

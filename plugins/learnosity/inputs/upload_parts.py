@@ -12,7 +12,8 @@ from learnosity.errors import InputError
 
 MAX_PARTS: Final = 100
 """Maximum number of input files of one dataset: a limit of Learnosity."""
-# A part has at most about this many bytes. If this would make more than `MAX_PARTS` parts, the parts are larger.
+# A part has at most about this many bytes, because a part whose upload fails is sent again as a whole. If this would
+# make more than `MAX_PARTS` parts, the parts are larger.
 TARGET_PART_BYTES: Final = 8 * 1024 * 1024
 
 

@@ -40,8 +40,9 @@ HOLD_WINDOWS = 20
 # At the beginning, each step multiplies the limit by this. With smaller steps, a few thousand files from a distant
 # source would land slowly, because all of them would land before the best limit is found.
 GROWTH_WHILE_CLIMBING = 4.0
-# After `HOLD_WINDOWS` measurements, the limit is multiplied by this. If landing becomes faster, the next steps multiply
-# the limit by `GROWTH_WHILE_CLIMBING` again.
+# After `HOLD_WINDOWS` measurements, the limit is multiplied by this. The step is small, because the limit was the best
+# one before: usually, landing does not become faster, and the limit goes back. If it does become faster, the next steps
+# multiply the limit by `GROWTH_WHILE_CLIMBING` again.
 GROWTH_WHEN_TRYING_AGAIN = 1.5
 # Replies of an overloaded server (429, 503) halve the limit at most once in this time. Many files get such a reply at
 # the same time. If each reply halved the limit, a short overload would reduce the limit to 1.

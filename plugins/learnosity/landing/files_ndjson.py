@@ -16,7 +16,9 @@ from learnosity.storage.store import Store
 
 CONTENT_TYPE = "application/x-ndjson"
 WHOLE_BYTES = 8 * 1024 * 1024  # a files.ndjson up to this size is kept in memory and written in one request
-ATTEMPTS = 3  # maximum number of attempts to write a files.ndjson that is larger than `WHOLE_BYTES`
+# Maximum number of attempts to write a larger files.ndjson. It is written as a stream. If this breaks, the store cannot
+# repeat it by itself, because it gets each piece of the stream only once.
+ATTEMPTS = 3
 _PIECE = 1024 * 1024
 
 

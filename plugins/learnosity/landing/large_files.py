@@ -24,12 +24,12 @@ WHOLE_BYTES = 8 * 1024 * 1024
 # attempt receives bytes, counting begins again with this attempt as the first one. So a download that makes progress
 # does not fail.
 MAX_ATTEMPTS = 6
-# Longest random wait after the first attempt that receives no bytes. Each further attempt without bytes doubles it.
-# After an attempt that received bytes and broke, the wait is at most half of this; after the first download that broke,
-# there is no wait. The `Retry-After` of a server is added to each wait.
+# Longest random wait after an attempt that received no bytes. Each further attempt without bytes doubles it. If an
+# attempt received bytes before it broke, the source works, so the wait is at most half of this; after the first
+# download, there is no wait. The `Retry-After` of a server is added to each wait.
 FIRST_WAIT_SECONDS = 0.5
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
-# The store gets at most this many bytes at a time.
+# A large file goes to the store in pieces of at most this many bytes, so that only a small part of it is in memory.
 PIECE_BYTES = 1024 * 1024
 
 

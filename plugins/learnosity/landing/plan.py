@@ -44,8 +44,8 @@ BLOCK_BYTES = 4 * 1024 * 1024
 # request the listing again. For fewer files, URLs are stored only if the listing took several API calls, because one
 # call is cheap to repeat. Contents are always stored, because a second reply may differ, for example in a time.
 HAND_OVER_FILES = 10_000
-# No file has more bytes than this. So a larger size in a listing is wrong. When files are split into shards, this
-# number is used in its place.
+# No file has more bytes than this, so a larger size in a listing is wrong. When files are split into shards, this
+# number is used in its place: a list of sizes (`array("q")`) cannot hold numbers from 2**63 on.
 _LARGEST = 2**53
 
 

@@ -31,9 +31,10 @@ _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
 # memory.
 COMPARED_FILES = 200_000
 _POPULATION = re.compile(r'"population"\s*:\s*"?[1-9]')
-# Finds each key that ends with `_score` or `_percent` in the JSON text of a file, such as `"mean_score": null`, if its
-# value is null or a number, and captures `null` or the first digit. Keys that begin with `max` or `unscored_max` are
-# not found: the highest possible score may be a number even if no session was counted.
+# `_read` uses this to see whether all scores of a group are null. In the JSON text of a file, it finds each key that
+# ends with `_score` or `_percent`, such as `"mean_score": null`, and captures `null` or the first digit. Keys that
+# begin with `max` or `unscored_max` are not found: the highest possible score may be a number even if no session was
+# counted.
 _STATISTIC = re.compile(r'"(?!unscored_max|max)\w*_(?:score|percent)"\s*:\s*(null|-?\d)')
 _HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
 
@@ -120,9 +121,9 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
         if root is None or document is None:
             return Returned()
-        # The root group may have users although its lists are empty: `population` also counts users without a group.
-        # But if all scores in it are null, no session of these users was counted. Then the result counts as empty, if
-        # the dataset has no file of another group.
+        # If the lists of the root group are empty, and no other group has a file, no user was in a group. But
+        # `population` also counts users without a group. If it is above 0, the result counts as empty only if all
+        # scores are null: then no session of these users was counted.
         has_users = _POPULATION.search(document.text) and set(_STATISTIC.findall(document.text)) != {"null"}
         if is_empty(document) and not has_users and all(stem_of(path) == stem_of(root.path) for path in by_path):
             return Returned(nothing_matched=True)

@@ -36,7 +36,7 @@ _MONTH = (
 _DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
 # A year, a date such as `2024-05-01`, or one such as `May 3` is a phrase of `_PHRASES` only if no word such as `is`
 # follows it. In `2024 is no longer supported`, `2024` is the subject, so it may be a part of the dataset. Then the
-# warning does not count as one about the API. Other forms of a date, such as `31/12/2024`, do not need this.
+# warning does not count as one about the API. A date such as `31/12/2024` is a phrase whatever follows it.
 _NO_SUBJECT = (
     r"\b(?! (?:(?:and|or) \w+ )?(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
 )

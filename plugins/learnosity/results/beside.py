@@ -55,10 +55,10 @@ _TEXTS = words("title label description license terms")
 # such a key. If this list or object is not empty, it may be more of the dataset, so the reply is refused. Exception: an
 # entry of a list of files may have numbers there, as in `"rows": [1, 200]`.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
-# An object with the address of a file may also have a list of objects, as in `"tags": [{"name": "weekly"}]`. Under one
-# of these keys, such a list only describes the file. Under another key, it may be content, so the reply is refused. But
-# in an entry of a list of files, every key that is not in `_OF_DATA` may have such a list. If an object in the list has
-# the fields of a row, the reply is always refused.
+# Beside the address of a file, a list of objects under one of these keys only describes the file, as in
+# `"tags": [{"name": "weekly"}]`. Under another key, it may be content, so the reply is refused. An entry of a list of
+# files is surely about its file, so there such a list may be under any key that is not in `_OF_DATA`. A list of objects
+# that have the fields of rows is always refused.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"

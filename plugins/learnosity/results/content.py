@@ -32,14 +32,19 @@ MEASURES = _PERCENTILES | {
 # object with such a key and an address may be a row or the entry of a file.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
-# If a key of a row ends with one of these words, as in `report_file` or `data_url`, its link may lead to a result file.
+# A plain link in a row is content, and lands with the row. But its key may end with one of these words, as in
+# `report_file`, and the link with the name of a data file, such as `a.csv`. Then the link may lead to a result file,
+# which would be missed. So the reply is refused.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 # A row may have a link to a document about its item, such as a PDF. So a link of a row whose file name ends with one of
 # these suffixes is not taken for a result file. Exception: a link into the folder of the dataset may be a result file.
 _DOCUMENTS = (".html", ".pdf", ".md")
-# `str.splitlines` knows more line ends, such as U+2028. They may stand inside a value, so they end no row.
+# The line ends that end a row. `str.splitlines` would also cut at others, such as U+2028. Such a character may be in a
+# value, so one row would be counted as two.
 _LINE_END = re.compile(r"\r\n?|\n")
-# A short text is a sentence or a row. With one of these, a line end behind it is that of a row.
+# A short text of one line with a line end behind it may be a message, or one row of content. If it has one of these
+# marks, such as `{`, a tab, or the comma in `a,b`, it may be a row. The comma in `Hello, Anna` is no mark, because a
+# blank follows.
 _MARK_OF_A_ROW = re.compile(r"[{\[;\t]|,(?! )")
 
 
@@ -212,7 +217,8 @@ def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
 
 
 def _lines(text: str) -> list[str]:
-    return [line for each in _LINE_END.split(text) if (line := each.lstrip("\x1e")).strip()]  # of RFC 7464
+    # In a sequence of JSON texts (RFC 7464), the character U+001E stands before each value. It is no part of the value.
+    return [line for each in _LINE_END.split(text) if (line := each.lstrip("\x1e")).strip()]
 
 
 def _csv_rows(text: str, mark: str) -> int:

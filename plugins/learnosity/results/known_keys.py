@@ -69,9 +69,11 @@ STRUCTURE_KEYS = (
         "resource nodes value values"
     )
 )
-# In a tree of folders, a folder lists its content under one of these keys.
+# In a tree of folders, a folder lists its content under one of these keys. So the `name` of an object with such a key
+# is a folder: the file of `{"name": "north", "children": [{"url": …, "name": "a.json"}]}` lands as `north/a.json`.
 TREE_KEYS = words("children nodes folders subfolders directories")
-# A number under one of these keys is a count, as in `"rows": 20`. A number under one of `LISTING_KEYS` is a count, too.
+# A number under one of these keys is a count, as in `"users": 20`. If the reply lists users, it must be their number. A
+# number under one of `LISTING_KEYS` is a count, too.
 COUNTED_KEYS = words("rows users students learners questions chunks batches segments shards folders subfolders")
 # Keys under which a reply repeats the request, or says something about the API, such as `ratelimit`. Nothing below
 # these keys is part of the dataset.
@@ -86,15 +88,17 @@ INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads upl
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")
 
-# Keys of links that never lead to a file: links to the reply itself or to the page before it (`SELF_LINKS`), and links
-# to documentation. If an address under a key of `DOCUMENTATION_LINKS` is signed, the reply is refused.
+# Keys of links that are no files: links to the reply itself or to the page before it (`SELF_LINKS`), and links to
+# documentation. An address of documentation needs no signature. So a signed address under a key of
+# `DOCUMENTATION_LINKS` may be that of a file, and the reply is refused.
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
 # An address under one of these keys may be a link, such as one to the reply itself, or the address of a file. It counts
-# as a link only if its end shows that it leads to a list of files, as in `…/index.json`. `PAGE_LINKS`: keys of links to
-# the first and the last page. In an object or a list under `links`, an address under one of these counts as a link,
-# unless it is signed and the only link to a page.
+# as a link only if its end shows that it leads to a list of files, as in `…/index.json`.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
+# Keys of links to the first and the last page. In an object or a list under `links`, an address under one of these
+# counts as a link. Exception: it is signed, and no other key beside it, such as `prev` or `page`, shows that `links` is
+# about pages. Then it may be the address of a file, so the reply is refused.
 PAGE_LINKS = words("first last")
 
 # Maps each spelling of the key of a link to one word: `selfurl` and `selflink` to `self`, `prevpage` to `prev`.
@@ -106,7 +110,8 @@ _LINK_WORDS = {
 }
 LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 
-# `GROUP_LISTS`: keys of the groups below a group. `GROUP_CONTEXT`: keys of the group itself, or of the groups above it.
+# `GROUP_LISTS`: keys of the groups below a group. Each of these groups is requested. `GROUP_CONTEXT`: keys of the group
+# itself, or of the groups above it. These are not requested: this reply, or an earlier one, is the reply for them.
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root breadcrumb breadcrumbs")
 # Keys of the groups above the group that the reply is about, as in `{"ancestors": {"ancestor_1": {…}}}`. The groups

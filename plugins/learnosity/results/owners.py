@@ -9,7 +9,8 @@ from learnosity.results.known_keys import plain_key, words
 from learnosity.results.signal_keys import OWNER_IDS
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# Keys under which an object may have the id of its dataset.
+# An object about a dataset, as in `{"dataset": {"id": …}}`, may have the id of the dataset under one of these keys. If
+# it is the id of another dataset, the reply is refused.
 _IDS = OWNER_IDS | words("id uuid guid identifier")
 
 

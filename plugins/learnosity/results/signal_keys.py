@@ -117,9 +117,9 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("count", _NUMBERS),
 )
 # `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. An object or a list under
-# such a key, without files and rows, may say that more pages follow. So `Signals.note_unread` must understand each
-# number in it, each `true`, and each text with a digit (under a key of the kind `next`: each text). Otherwise, the
-# reply is refused.
+# such a key, without files and rows, may say that more pages follow. So `Signals.note_unread` refuses the reply if an
+# unknown key in it has `true`, a number, or a text with a digit, such as `2 of 3`. Under a key of the kind `next`, any
+# text may name the next page, so there a text without a digit counts, too.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
 # In an object under one of these keys, a count of records or items is the number of entries that the reply lists, as in
@@ -131,7 +131,8 @@ FILE_BOXES = words("list listing filelist fileslist")
 # In an object without files under one of these keys, a count that does not say what it counts is a statistic, and not a
 # number of files, as in `{"stats": {"total": 3}}`.
 STATISTICS = words("stats statistics")
-# The name under which a declared `count` is compared.
+# If the Airflow connection declares `count`, its number is compared under this name, because it may have no key in the
+# reply. If the number is wrong, the error message shows this name.
 DECLARED_COUNT = "declared count of files"
 # In an object about pages (see `OF_PAGES`), a value under one of these keys need not be understood: it says nothing
 # about pages.

@@ -294,7 +294,7 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
     "count": _count,
     "children": _children,
 }
-# `note` reads an object or a list as the value of a key only if the key is of one of these kinds.
+# An object or a list under a key of these kinds has no files, so `note` judges it. Any other is first read as data.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
 _SHARES = ("percent", "percentage")  # in a file's entry: may be the file's share of all files, and no progress

@@ -81,7 +81,7 @@ class State:
 
     def refuse(self, why: str, key: str = "") -> None:
         """Note a reason as `doubt` does, which would be the same if the API were asked again."""
-        self.is_final |= not self.unclear  # the first reason is the one that is shown
+        self.is_final |= not self.unclear  # `is_final` is about the first reason, because no other is shown
         self.doubt(key, why)
 
     def note_dataset(self, key: str, value: Any) -> None:
@@ -119,7 +119,8 @@ def _pending(state: State, key: str, value: Any) -> bool:
     is_pending = truth(value)
     if is_pending is None:
         return _status(state, key, value)
-    if is_pending or (number(value) or 0) > 0:  # such as 0.5, or the text `40%`
+    # `truth` is False for 0.5 and for the text `40%`, but such a share says that something is still pending.
+    if is_pending or (number(value) or 0) > 0:
         state.not_ready = key
     return True
 
@@ -128,7 +129,7 @@ def _progress(state: State, key: str, value: Any) -> bool:
     if isinstance(value, str) and value and not any(map(str.isdigit, value)):
         return _status(state, key, value)
     # A progress of 1 can mean 100 % or 1 %. It is read as 100 %, because results are normally requested only after
-    # their job is completed. But `1%` is no more than that.
+    # their job is completed. But the text `1%` can only mean 1 %, so the dataset is not ready.
     if value is not None and _share(value) not in (1, 100):
         state.not_ready = key
     return True
@@ -274,8 +275,8 @@ STATE_READERS: dict[Kind, Callable[[State, str, Any], bool]] = {
     "remark": _remark,
     "owner": _owner,
 }
-# Functions for values that are objects or lists without files and rows, by the kind of the key. `Signals.note_unread`
-# calls them.
+# An object or a list under a key such as `ready` may contain files, so it is read as data first. If it has no file and
+# no row, it says something about the state. Then `Signals.note_unread` calls the function for the kind of its key.
 INSIDE: dict[Kind | None, Callable[[State, str, Any], None]] = {
     "ready": _flags_inside,
     "verdict": _flags_inside,

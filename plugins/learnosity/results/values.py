@@ -14,7 +14,7 @@ _FALSE = ("0", "false", "no", "n", "f", "off")
 _FLAGS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
 _NOTHING = ("", "none", "null")
 # Matches a text that consists of the words and marks of a time: `2026-11-28 07:00:00 CET`, or `Saturday, November 28th
-# 2026, 7:00 am`.
+# 2026, 7:00 am`. Under a key such as `completed`, such a text means yes: it has happened at that time.
 _TIME = re.compile(
     r"(?:[\d\s:.,/+\[\]-]|t(?=\d)|(?<=\d)(?:st|nd|rd|th)\b|z\b|[ap]m\b|at\b|day"
     r"|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun"

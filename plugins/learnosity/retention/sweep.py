@@ -152,8 +152,9 @@ class Sweep:
             await self.done(entry, True)
             return
         self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
-        # If `entry` is not what there is now, an earlier try may have removed a part. If the rest cannot be judged, the
-        # removal is not given up: a later try goes on with it.
+        # `begins` returns another entry than `now` if an earlier try of this run has begun this removal and the
+        # manifest is gone: then a part of the dataset may be removed already. If the rest cannot be judged
+        # (`may_be_cut_off`), the removal is not given up, so that a later try goes on with it.
         if entry == now or not may_be_cut_off(removal.verdict):
             await self.done(entry, False)
 

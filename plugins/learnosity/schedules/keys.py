@@ -18,8 +18,8 @@ SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "to_parquet")
 NOTIFIED = ("failure", "success", "deadline")
 
 _TEXT = {"type": "string", "minLength": 1}
-# Airflow refuses a tag of more than 100 characters. Here, owners, pools, queues and time zones have the same limit,
-# although Airflow allows longer ones.
+# Airflow refuses a tag of more than 100 characters. Airflow allows longer owners, pools, queues and time zones, but one
+# limit for all of these keys is simpler, and no real name needs more.
 _WORD = {**_TEXT, "maxLength": 100}
 _DAY = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _MINUTES = {"type": "number", "exclusiveMinimum": 0, "maximum": 525_600}

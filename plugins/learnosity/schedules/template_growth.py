@@ -16,7 +16,7 @@ from jinja2 import nodes
 MAX_TEXT = 1024 * 1024
 MAX_DIGITS = 20  # maximum number of decimal places for the filter `round`
 MAX_WIDTH = 100  # maximum width, and maximum number of decimal places, in a format such as '%02d'
-# Airflow's limit for the characters of a run's id. A value that is known only in a run is assumed to be this long.
+# The longest id of a run in Airflow. A template is checked before any run, so a value of a run counts as this long.
 RUN_ID = 250
 _FORMAT = re.compile(r"%(\([^()]*\))?[#0\- +]*([0-9]*)(?:\.([0-9]*))?[hlL]?(.|$)", re.DOTALL)
 
@@ -106,9 +106,9 @@ def _repeats(tree: nodes.Template, given: Given) -> int:
     weights: dict[str, int] = {}
     if all(_weigh(name, given, weights, ()) for name in given):
         return max(1, _uses(tree, given, weights))
-    # Here, a name occurs in its own value, as in `{% set x = x ~ x %}`, so the value may grow with each statement. The
-    # names in the value of each statement are counted (`alike` gives each the weight 1): 2 in the example. These counts
-    # are multiplied with each other.
+    # Here, a name occurs in its own value: each `{% set x = x ~ x %}` makes `x` twice as long, two of them four times.
+    # So the names in the value of each statement are counted (2 in the example; `alike` gives each the weight 1), and
+    # these counts are multiplied with each other.
     alike = dict.fromkeys(given, 1)
     repeats = max(1, _uses(tree, given, alike))
     for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):

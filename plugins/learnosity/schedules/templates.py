@@ -35,7 +35,8 @@ NAMES = DATED | {
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
 # Jinja's own filters that a template may use. Filters that read attributes of an object, such as `attr` and `map`, are
-# not among them. `replace` and `round` could make a very large text or number, so `growth` refuses some uses of them.
+# not among them: they could reach methods of Airflow's objects that read files or run code. `replace` and `round` could
+# make a very large text or number, so `growth` refuses some uses of them.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),

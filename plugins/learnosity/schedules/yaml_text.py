@@ -77,7 +77,8 @@ def read_yaml(text: str) -> YamlText:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.reader.ReaderError as error:
-        # The parser in Python counts characters, the one in C counts bytes of UTF-8.
+        # The line of the error is found by counting the line ends before it. `error.position` says where the error is,
+        # but the parser in Python gives it in characters, and the one in C in bytes of UTF-8.
         in_python = issubclass(_LOADER, yaml.reader.Reader)
         before = text[: error.position].encode() if in_python else text.encode()[: error.position]
         line = before.count(b"\n") + 1

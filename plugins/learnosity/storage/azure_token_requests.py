@@ -100,14 +100,16 @@ class _Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls} if self._tls else settings
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        # The TLS context already has the certificate authorities. The parent's method would add the authorities of the
-        # library `requests`. So that method is called only if there is no context: then no certificate is checked.
+        # The TLS context already has the authorities that the connection trusts. The parent's method would make urllib3
+        # trust the authorities of the library `requests`, too. So it is called only if there is no context. This means
+        # that certificates are not to be checked, and the parent's method then switches the check off.
         if self._tls is None:
             super().cert_verify(conn, url, verify, cert)
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        # The same TLS context checks the certificate of the server and the certificate of the proxy. Without a context,
-        # urllib3 checks neither.
+        # By default, urllib3 does not use the TLS context of the servers when it connects to an HTTPS proxy. Then it
+        # would not trust the authorities of the Airflow connection. So the context is set for the proxy, too. If it is
+        # None, certificates are not to be checked: then urllib3 checks neither the server's nor the proxy's.
         return super().proxy_manager_for(proxy, **settings | {"proxy_ssl_context": self._tls})
 
 

@@ -35,11 +35,10 @@ _PASSES = re.compile(
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# azure-identity's error has this text if nothing replies at the address of Azure's metadata service, or if the reply is
-# no token. On most machines outside of Azure, nothing has this address, and in another cloud, the metadata service of
-# that cloud has it. So on a machine that shows no sign of Azure, this text means that the connection has no
-# credentials, unless another part of the error matches `_PASSES`. A reply with an error in the form of Azure's service
-# is a sign of Azure: then the text has "Token request error", and does not match.
+# azure-identity's error has this text if it got no token from the address of Azure's metadata service. Outside of Azure
+# that is normal: nothing has this address, or the service of another cloud has it. So there, the text does not mean a
+# failure that may pass, but that the connection has no credentials (see `_asked_metadata_alone`). A text that goes on
+# with "Token request error" does not match: the reply had the form of Azure's service, so this is no other cloud.
 _NO_METADATA = re.compile(r"ManagedIdentityCredential authentication unavailable(?!.*Token request error: \().*")
 # Error codes of Microsoft's token service which say that the same request may succeed later. They are looked for before
 # the HTTP status is judged: a reply with such a code can have status 400, which otherwise means a final refusal.

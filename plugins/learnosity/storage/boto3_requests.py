@@ -94,8 +94,9 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
         conn.ca_certs = None
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:
-        # botocore returns a TLS context for the proxy only if `proxies_config` of the connection names certificates for
-        # the proxy. Otherwise it returns None. Then the proxy gets the TLS context that is used for servers.
+        # botocore returns None here, unless `proxies_config` of the connection names certificates for the proxy. With
+        # None, urllib3 would not trust the authorities of `Egress` when it connects to an HTTPS proxy. So the
+        # proxy gets the TLS context that is used for servers.
         return super()._setup_proxy_ssl_context(proxy_url) or self._get_ssl_context()
 
 

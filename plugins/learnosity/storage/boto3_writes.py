@@ -164,7 +164,8 @@ class Boto3WritingStore(ObstoreStore):
             return refusal("write", where, _status(error), str(said.get("Code", "")), str(said.get("Message", "")))
         if isinstance(error, RecursionError):
             # Each reply was a redirect that did not name the bucket's region. After each redirect, botocore asks for
-            # the region again, and it has no limit of its own: only Python's limit for nested calls has ended this.
+            # the region again, and it has no limit of its own: only Python's limit for nested calls has ended this. The
+            # user needs to know about the redirects, so the error is the same as for one redirect.
             return refusal("write", where, 301, "PermanentRedirect", "")
         if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
             return storage_error("write", where, OSError(f"{error} {error.kwargs.get('error', '')}"))

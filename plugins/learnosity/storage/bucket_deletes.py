@@ -121,9 +121,10 @@ class BucketDeletes:
             where, url, lambda client: client.post(url).headers(headers).body_bytes(body)
         )
         code = code_of(content.decode(errors="replace"))
-        # A server that does not know the bulk delete may say that the request is malformed, with an error code of its
-        # own. `judge` does not know such a code, so it returns the same as for a status 400 without a code. After such
-        # a reply, the objects are deleted one by one. If something else is wrong, those requests show what it is.
+        # A server that does not know the bulk delete may say that the request is malformed, with a code of its own or
+        # with S3's `InvalidRequest`. For an unknown code, `judge` returns the same as for a status 400 without a code,
+        # and for `InvalidRequest` it returns `REQUEST`. After such a reply, the objects are deleted one by one. If
+        # something else is wrong, those requests show what it is.
         is_malformed = status >= 400 and judge(status, code) in (judge(400), REQUEST)
         if status in (405, 501) or code == "NotImplemented" or is_malformed:
             raise _NotKnownError

@@ -99,7 +99,6 @@ SIGNATURE_TIME = _refused(
     "the shared access signature is not valid at this time",
     "Give the connection a new `sas_token`, or correct this machine's clock.",
 )
-
 _NO_REASON = _refused(
     "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
 )
@@ -108,7 +107,8 @@ _NO_REASON = _refused(
 _KMS_PASSES = ("ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException")
 _UNKNOWN = "UnknownError"  # says nothing about the error; an HTTP status of 300 or more decides instead of this code
 _BY_CODE = {
-    # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
+    # Codes that S3 or GCS sends in XML, and a few of other servers, such as MinIO's `XMinioStorageFull`. A new code of
+    # S3 or GCS goes here. The groups are only for readers: `judge` finds a code wherever it stands in this table.
     **dict.fromkeys(("RequestTimeout", "RequestTimeoutException", "InternalError", "IncompleteBody"), _PASSES),
     # The bytes were damaged on the way, the parts of an upload are gone, or another request changed the object at the
     # same moment. The next attempt sends the whole object again.
@@ -138,8 +138,8 @@ _BY_CODE = {
     "ServerSideEncryptionConfigurationNotFoundError": KMS,
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     **dict.fromkeys(("MethodNotAllowed", "NotImplemented"), _UNKNOWN_REQUEST),
-    # Codes of other servers with S3's interface. They are needed for replies whose HTTP status does not show the kind
-    # of error: a bulk delete has one code for each object, and a reply with status 200 can have an error as its body.
+    # Codes of other servers with S3's interface, such as MinIO and Ceph; a new one goes here. The HTTP status does not
+    # replace them: a bulk delete has one status for all its objects, and a reply with status 200 can be an error.
     **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", _UNKNOWN), _PASSES),
     **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
     **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
@@ -184,8 +184,8 @@ _CAUSES = (
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # If the bucket lies in another region, S3 replies with a redirect that has no address.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # obstore must not follow a redirect to another host. So if the store needs no proxy, all other hosts get the proxy
-    # 127.0.0.1:0, where nothing can listen. An error with this address means that there was such a redirect.
+    # obstore follows redirects, and would send a part of the credentials to the other host. So unless the store needs a
+    # proxy, requests to all other hosts go to 127.0.0.1:0, where nothing can listen: their errors have this address.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",

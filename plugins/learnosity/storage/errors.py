@@ -246,7 +246,8 @@ def first_line(error: BaseException) -> str:
 
     The text is redacted before it is cut: a secret may go on in the next line.
     """
-    # The line ends are marked before a `%0A` in a URL becomes one.
+    # `redact_text` decodes a `%0A` in a URL to a line break, but the line does not end there. So the line breaks of the
+    # text itself are first replaced with `_LINE_END`, and the text is cut at the first of these.
     lines = redact_text(str(error).strip().replace("\n", _LINE_END)).partition(_LINE_END)
     return lines[0].replace("\n", " ").rstrip()[:300] or type(error).__name__
 

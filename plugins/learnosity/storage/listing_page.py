@@ -158,6 +158,7 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
     if truncated != "true":
         return UploadPage(uploads, None)
     # The next page begins after this upload. SeaweedFS sends only the upload's id; other servers send its key, or both.
+    # So one of the two is enough.
     after = UploadsMarker(
         _token(fields.get("NextKeyMarker"), body, [upload.key for upload in uploads]),
         _token(fields.get("NextUploadIdMarker"), body, [upload.upload_id for upload in uploads]),

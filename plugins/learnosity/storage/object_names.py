@@ -117,8 +117,8 @@ def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # If an input URI names this file alone, its entity tag comes from obstore's `head`. The listing gives the same tag:
-    # the inode number, the time in microseconds and the size. `inputs.find` relies on this form: it also compares files
-    # without the inode number, because that differs for a copy of the file.
+    # A later try compares entity tags to see whether an input file has changed. If the input URI names the file alone,
+    # its tag comes from obstore's `head`. So the listing makes the same tag: inode number, time in microseconds, size.
+    # `inputs.find` needs the inode number in front: it also compares the tags without it, as it differs for a copy.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# If the credentials can expire, obstore keeps them for this time. Then it asks `SessionCredentials` for them again.
+# If the credentials can expire, obstore keeps them for this time. Then it asks `SessionCredentials` for them again. The
+# time is short, because obstore should use new credentials soon after the thread below has got them.
 HELD = timedelta(seconds=1)
 # Credentials that expire in fewer seconds than this are not used: they could expire on the way to the server.
 MARGIN_SECONDS = 60
@@ -42,8 +43,8 @@ class SessionCredentials:
     :param named: the Airflow connection, for messages.
     """
 
-    # obstore reads this attribute, and asks again when `expires_at` is reached. By default, it would ask 5 minutes
-    # before.
+    # obstore reads this attribute, and with 0 it asks again when `expires_at` is reached. By default, it asks 5 minutes
+    # before that. As `expires_at` is only `HELD` away, it would then ask before each request.
     refresh_threshold = timedelta(0)
 
     def __init__(self, credentials: Any, named: str) -> None:

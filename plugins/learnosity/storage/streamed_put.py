@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 # A larger object is not written with one PUT. S3 would accept 5 GB, but if a PUT fails, the whole file must be
 # downloaded again.
 MAX_BYTES = 256 * MIB
-# Memory that one PUT needs: for the bytes of the file that were downloaded and are not sent to the store yet.
+# Landing begins a PUT only when this much of its memory budget is free (`memory_for`). The PUT needs the memory for the
+# bytes of the file that were downloaded and are not sent to the store yet.
 BUFFERED_BYTES = 5 * MIB
 
 
