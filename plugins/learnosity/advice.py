@@ -53,11 +53,14 @@ _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
 )
 # If a message of this package contains one of these texts, in upper or lower case, it already says what to do. So no
-# advice is added to it. "clear" counts only where a sentence or its instruction begins: it is also another word.
+# advice is added to it. "clear" counts only as an instruction: at the beginning of a sentence, or after "then". In any
+# other place it may be no instruction, as in "sent in the clear".
 _SAID = re.compile(r"(?:^|[.:;?!]\s|\bthen )clear\s|\btrigger a new run\b|\bcorrect the schedule file\b", re.IGNORECASE)
-# Names in quotes, and URIs. A file may have a name like one of these texts.
+# Names in quotes, and URIs. They are taken out of a message before `_SAID` is searched in it, because a name is no
+# instruction: a file may be called `1. Clear answers.csv`.
 _NAMES = re.compile(r"(?<!\w)(['\"`]).*?\1(?!\w)|\b[a-z][a-z0-9+.-]*://\S*\w", re.IGNORECASE)
-# Errors with messages of this package. A wait whose time is up ends with the class of Airflow and such a message.
+# Errors whose messages this package wrote. `AirflowSensorTimeout` is a class of Airflow, but the sensor of this package
+# gives it a message of its own. `_SAID` is searched only in these messages: in any other, its texts stand by chance.
 _OURS = (LearnosityError, AirflowSensorTimeout)
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 

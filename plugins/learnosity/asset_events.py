@@ -177,8 +177,9 @@ def _connection(destination_uri: str | None) -> str | None:
     try:
         return destination_uri and (parse_uri(destination_uri).conn_id or "")
     except StorageError:
-        # The URI is not valid. It is used in place of a connection, so that its event is kept apart from events
-        # with other destinations. Later, only the work on its event fails.
+        # The URI is not valid. An error here would stop the work on all events. So the URI itself is returned, as if it
+        # were a connection: `_one_per_server` keeps its event beside the other events, and later only the work on its
+        # event fails.
         return destination_uri
 
 

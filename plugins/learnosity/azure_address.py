@@ -25,7 +25,8 @@ BLOB_HOST = "blob.core.windows.net"
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
 # Azure's public cloud has two domains: `storage.azure.net` for accounts with a DNS zone, and `core.windows.net` for all
 # others. If a connection gives only the name of an account, `account_url` uses `core.windows.net`, but a URL in
-# `sas_token` may have the other one. So the key is replaced by the value before two addresses are compared.
+# `sas_token` may have the other one. So `_account_in` replaces the first domain by the second: otherwise,
+# `check_addresses` would take one account for two, and raise an error.
 _CLOUDS = {"storage.azure.net": "core.windows.net"}
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 

@@ -156,7 +156,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             hooked, is_own = attrs.evolve(hooked, host=f"https://{account}.{BLOB_HOST}"), True
             client = made()
     except ImportError:
-        raise  # a package is missing: the message of `open_store` names the extra that installs it
+        raise  # a package is missing: the error of `open_store` names the pip extra to install
     # The hook also raises errors of its libraries. Their texts may contain a part of a key, so the message has only
     # their type.
     except Exception as error:

@@ -83,9 +83,9 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
                 raise ConnectionConfigError(
                     f"The {named} does not give access to {where.text}: {first_line(error)}. Check its fields."
                 ) from None
-    # For any other scheme, an fsspec driver is used below. It gets the connection from Airflow. But if a page shows a
-    # run of a team's DAG, only `FINDER`, which the page has set, finds the connections of this team. An fsspec driver
-    # does not use `FINDER`. So an error is raised.
+    # For any other scheme, an fsspec driver is used below. It asks Airflow for the connection, without a team. But if a
+    # page shows a run of a team's DAG, it has set `FINDER`, which asks with the team. The driver does not use `FINDER`,
+    # so it could get another connection than the tasks of the run. Therefore an error is raised.
     if where.conn_id and FINDER.get() is not None:
         raise ConnectionConfigError(
             f"Pages cannot read {where.scheme}:// with the connection {where.conn_id!r} for a DAG of a team. Read the "

@@ -276,9 +276,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.written_values import digest, mapped_values, stable_text
 
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
-        # Besides the arguments, three kinds of values are part of the identity: params of the DAG whose name occurs in
-        # the arguments, because a template may use them; the fields below, if the run config gives them; and values of
-        # a mapped task group. Other values are not: if only `poll_interval` has changed, the request is the same.
+        # If the identity has changed since an earlier attempt, a new dataset is made. So besides the arguments, it has
+        # all other values that may change the dataset: params of the DAG whose name occurs in the arguments, because a
+        # template may use them; the fields below, if the run config gives them; and values of a mapped task group. It
+        # has no other values: a change of `poll_interval` alone must not start a second job.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: given[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in given

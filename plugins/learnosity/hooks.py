@@ -89,7 +89,8 @@ class LearnosityHook(BaseHook):
 
         try:
             # Airflow tests a copy of the connection. The copy is not saved. It is only in an environment variable of
-            # this process, where `get_connection`, Airflow's own look-up, finds it.
+            # this process. `get_connection`, Airflow's own look-up, finds it there even while a secrets backend fails.
+            # `find_connection` would raise an error then.
             found = cleaned(self.learnosity_conn_id, self.get_connection(self.learnosity_conn_id))
             config = checked_config(self.learnosity_conn_id, found)
             served = asyncio.run(check(config))

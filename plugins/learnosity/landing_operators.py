@@ -183,8 +183,9 @@ class LearnosityPublishOperator(_LandingOperator):
         )
         for asset in published_assets(dataset_type):
             context["outlet_events"][asset].extra = dict(result)
-        # `destination_uri` and `learnosity_conn_id` are only in the XCom, from which the dataset pages read them. They
-        # are not in the asset event, which has the other values.
+        # `destination_uri` and `learnosity_conn_id` name Airflow connections, so they are only in the XCom. The dataset
+        # pages read them there. They are not in the asset event: anybody can create such an event, and it must not
+        # decide which connection is used.
         return {**result, "destination_uri": task.destination, "learnosity_conn_id": task.conn_id}
 
     def _requires_complete(self, conf: Mapping[str, Any] | None) -> bool:

@@ -10,7 +10,8 @@ log = logging.getLogger(__name__)
 # Shortest time between two progress lines, in seconds. The last line, which `finish` logs, does not wait for it.
 EVERY_SECONDS = 5.0
 # The remaining time is estimated from the files per second, once both `KNOWN_SECONDS` have passed and `KNOWN_FILES`
-# files are done. In the first seconds, connections are still being opened, and the rate is too low for an estimate.
+# files are done. In the first seconds, connections are still being opened, and the rate is too low for an estimate. The
+# rate of very few files says little, because they may be unusually large or small.
 KNOWN_SECONDS = 10.0
 KNOWN_FILES = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")

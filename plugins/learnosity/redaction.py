@@ -21,10 +21,10 @@ _MAX_DECODINGS = 10
 _ESCAPE = re.compile(r"\\{1,8}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([/\"']))")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-# User name and password before the host of a URL. A password may contain a `/` that should have been percent-encoded.
-# So all text from the colon after the user name to the last `@` counts as the password. But if a port follows the
-# colon, as in `host:8080/`, the text before the colon is the host, and there is no password. A password may contain
-# blanks, too, if no `@` stands before the first of them; then it ends at the next `@`.
+# User name and password before the host of a URL. A password may contain `/` and `@` that should be percent-encoded. So
+# it ends at the last `@` before a blank: `://u:a/b@c@host`. If there is no `@` before the first blank, the blank is in
+# the password, which ends at the next `@`: `://u:my pass@host`. But if a port follows the colon, as in
+# `://host:8080/a@b`, the text before the colon is the host, so there is no password, and nothing is removed.
 _USER_INFO = re.compile(
     r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400}"
     r"|[^\s/?#:@\[]{1,200}:(?!\d{1,5}\b)[^\s@\"'<>]{1,200}[ \t][^@\"'<>\n]{0,200})@",
@@ -36,11 +36,12 @@ _NAME = (
     r"authorization|(?:access|api|private|account)[_-]?key|accesskeyid|googleaccessid|stringtosign)[\w-]{0,40}|sig|pwd|"
     r"bearer)"
 )
-# A quote. In JSON that is a text of JSON itself, backslashes stand before it.
+# A quote. If JSON is a text inside other JSON, backslashes stand before its quotes: `{"body": "{\"token\": …}"}`.
 _MARK = r"\\{0,8}[\"']"
-# A text in quotes, such as `"…"`. Python writes a `b` before the quotes of bytes. The text ends at the next quote that
-# is the same and has as many backslashes before it: a quote with more of them, or a doubled one, is a part of the text.
-# Without such an end, all that follows is a part of it: the text may have been cut.
+# A text in quotes, such as `"…"`. Python writes a `b` before the quotes of bytes. The text ends at the next quote of
+# the same kind with the same number of backslashes before it. A doubled quote does not end it. So `"a\"b"` is one text,
+# and so is `'it''s'`. If no quote ends it, the text may have been cut. Then all that follows is taken for a part of it,
+# so that no part of a secret is shown.
 _QUOTED = (
     r"[bBuUrR]?(?P<slashes>\\{0,8})(?P<quote>[\"'])"
     r"(?s:(?<!\\)(?P=quote){2}|(?!(?<!\\)(?P=slashes)(?P=quote)).)*+(?:(?P=slashes)(?P=quote)|\Z)"
@@ -54,7 +55,8 @@ _VALUE = re.compile(
     re.IGNORECASE,
 )
 _ESCAPED_QUOTE = re.compile(r"\\[\"']")
-# Each pattern of a name that is searched for has one of these words. Most texts have none, and are not searched.
+# Every name that `_NAME` finds contains one of these words. Most texts contain none of them. To save time, the patterns
+# with `_NAME` are not searched in these texts.
 _MAY_NAME = re.compile(
     r"signature|secret|passw|passphrase|token|credential|authorization|key|accessid|stringtosign|sig|pwd|bearer"
     r"|x-(?:amz|goog|ms)-",
@@ -63,7 +65,9 @@ _MAY_NAME = re.compile(
 # What stands before the two digits of an encoded character: `%` (which may be encoded itself, as `%25`), or a backslash
 # with `u00` or `x`.
 _ENCODED = r"(?:%(?:25){0,9}|\\{1,8}(?:u00|x))"
-# A value that begins so is in quotes or brackets once it is decoded, as in `%22correct horse%22`.
+# The beginning of a value that is in quotes or brackets once it is decoded, as in `%22correct horse%22`. Before that,
+# only its first word, `%22correct`, would be removed, and ` horse` would be shown. So it is not removed before it is
+# decoded (`_goes_on`).
 _ENCODED_BEGIN = re.compile(
     rf"(?:[bur]?|(?:bearer|basic)\s+){_ENCODED}(?:5c)?(?:22|27)|[\w.]{{0,40}}{_ENCODED}(?:28|5b|7b)|[bur]\Z",
     re.IGNORECASE,

@@ -16,9 +16,9 @@ from learnosity.storage.uris import parse_uri
 from learnosity.task_state import StateStore, patiently
 
 KEY = "learnosity_retention"
-# Maximum number of removals in the list `begun`. A removal is taken out of the list when its dataset is gone, or when
-# the removal is given up, because the dataset has to stay after all. So the list keeps removals that failed or were
-# killed. If there are more than this, the oldest are dropped from the list.
+# Maximum number of removals in the list `begun`, because the task state must stay small. A removal is taken out of the
+# list when its dataset is gone, or when the removal is given up, because the dataset has to stay after all. So the list
+# keeps removals that failed or were killed. If there are more than this, the oldest are dropped from the list.
 MOST_BEGUN = 150
 
 

@@ -265,9 +265,9 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # Only the default destination (key None) can have an error instead of a URI here. `RequestError`: no default is
-    # set, so rules without a `destination_uri` are applied nowhere, and conflict with no rule. Any other error: a
-    # default may be set, and may be the place of another rule. So rules that may conflict are held back below.
+    # Only the default destination (key None) can have an error here: all other keys are URIs already. `RequestError`:
+    # no default is set, so a rule without `destination_uri` is applied nowhere. Any other error: a default may be set,
+    # and another rule may be for the same place, and remove what this rule keeps. So both rules are held back.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."

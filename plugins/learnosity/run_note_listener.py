@@ -158,7 +158,9 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
     from sqlalchemy import insert, select
     from sqlalchemy.exc import IntegrityError
 
-    session.flush()  # a note that a person has just written may not be in the database yet
+    # A person can mark a run as failed and write its note in one request. Then the note may be only in this session,
+    # and not yet in the database, where the lines below look for it.
+    session.flush()
     if run.dag_run_note is None:
         # Two tasks may insert the first note of a run at the same time. The second insert waits until the first one is
         # committed, and then fails. `begin_nested` makes a savepoint, so that the failure undoes only the insert.

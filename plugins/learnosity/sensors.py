@@ -232,8 +232,10 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
         with report_failures(context), skips(self, polled=True):
-            with suppress(LearnosityError):  # an event that ends the wait counts, even if the job cannot be read again
-                self._read_job()  # an error names the connection
+            # `_read_job` sets the job and the Learnosity connection, which the report of an error of `_end` names. If
+            # `_read_job` fails, the event counts all the same, because it ends the wait.
+            with suppress(LearnosityError):
+                self._read_job()
             self._apply_run_config(context)
             return self._end(event)
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Keys of an AWS connection's extra. If the value of one of them is empty, the key counts as missing.
+# Keys of an AWS connection's extra. If the value of one of them is empty, the key counts as missing: botocore would
+# refuse an empty address, and would sign requests with an empty region.
 _EMPTY_IS_UNSET = ("endpoint_url", "region_name")
 
 RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}

@@ -70,10 +70,10 @@ class CronsTimetable(CronDataIntervalTimetable):
             begins.append(self._align_to_next(restriction.earliest))
         if not restriction.catchup:
             newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
-            # Without catchup, missed intervals get no run. The interval that begins at `last` was missed if it ends
-            # before `newest` ends. Then the run begins where `newest` begins, and so does the first run of a DAG. Else
-            # the run begins at `last`: near a clock change, `newest` may begin after `last`, and no run would cover the
-            # time between them.
+            # `newest` is the last interval that has ended. Without catchup, missed intervals get no run. So if the one
+            # that begins at `last` ended before `newest`, the next run covers `newest`, as does the first run of a DAG.
+            # Else the next run begins at `last`. Near a clock change, `newest` may begin after `last`, and if the run
+            # began there, no run would cover the time between them.
             if last is None or self._get_next(last) < newest.end:
                 begins.append(newest.start)
         begin = max(begins, default=None)
