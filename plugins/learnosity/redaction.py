@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 # Maximum number of characters. A longer text is cut before it is redacted, because redacting a very long text takes
 # long, and an attacker may have sent one.
 MAX_TEXT = 8000
-_WORD_ENDS = " \t\n\"'<>"
+# U+2028 is a line end, too: `storage.errors.first_line` puts it in place of the line breaks of a text.
+_WORD_ENDS = " \t\n\u2028\"'<>"
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
 # another URL.
 _MAX_DECODINGS = 10
@@ -27,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 # `://host:8080/a@b`, the text before the colon is the host, so there is no password, and nothing is removed.
 _USER_INFO = re.compile(
     r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400}"
-    r"|[^\s/?#:@\[]{1,200}:(?!\d{1,5}\b)[^\s@\"'<>]{1,200}[ \t][^@\"'<>\n]{0,200})@",
+    r"|[^\s/?#:@\[]{1,200}:(?!\d{1,5}\b)[^\s@\"'<>]{1,200}[ \t][^@\"'<>\n\u2028]{0,200})@",
 )
 _QUERY = re.compile(r"\?[^\s?\"'<>]{0,2000}?=[^\s\"'<>]*|(?<=[A-Za-z0-9_/])#[^\s\"'<>]*=[^\s\"'<>]*")
 _URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
@@ -65,14 +66,20 @@ _MAY_NAME = re.compile(
 # What stands before the two digits of an encoded character: `%` (which may be encoded itself, as `%25`), or a backslash
 # with `u00` or `x`.
 _ENCODED = r"(?:%(?:25){0,9}|\\{1,8}(?:u00|x))"
-# The beginning of a value that is in quotes or brackets once it is decoded, as in `%22correct horse%22`. Before that,
-# only its first word, `%22correct`, would be removed, and ` horse` would be shown. So it is not removed before it is
-# decoded (`_goes_on`).
+# The beginning of a value that may be in quotes or brackets once it is decoded, as in `%22correct horse%22`. Before
+# that, only its first word, `%22correct`, would be removed, and ` horse` would be shown. So it is not removed before it
+# is decoded (`_goes_on`). Each group is what stands before the digits, or the digits.
 _ENCODED_BEGIN = re.compile(
-    rf"(?:[bur]?|(?:bearer|basic)\s+){_ENCODED}(?:5c)?(?:22|27)|[\w.]{{0,40}}{_ENCODED}(?:28|5b|7b)|[bur]\Z",
+    rf"(?:[bur]?|(?:bearer|basic)\s+)(?P<of_quote>{_ENCODED}(?:5c)?)(?P<quote>22|27)"
+    rf"|[\w.]{{0,40}}(?P<of_bracket>{_ENCODED})(?P<bracket>28|5b|7b)|[bur]\Z",
     re.IGNORECASE,
 )
+# The digits of each quote or bracket that opens, with those of the one that closes it.
+_CLOSES = {"22": "22", "27": "27", "28": "29", "5b": "5d", "7b": "7d"}
 _IN_NESTED = re.compile(rf"(?<!\w){_QUOTED}|(?P<begin>[\[{{(])|(?P<end>[\]}})])")
+# A value that ends in the name of a further secret, as in `token=password: …`.
+_ENDS_IN_NAME = re.compile(rf"{_NAME}(?:{_MARK}|\]){{0,2}}(?:=>|:=|[:=])\Z", re.IGNORECASE)
+_BLANKS = re.compile(r"\s*")
 _NAMED = re.compile(rf"(?:{_MARK})?\b{_NAME}\b(?:{_MARK}|\]){{0,2}}\s*(?:=>|:=|[:=])\s*", re.IGNORECASE)
 # After `Authorization:`, the scheme may be any word, such as `AWS`, `SharedKey` or `Negotiate`. The scheme and the next
 # word are removed.
@@ -160,8 +167,8 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
     parts, shown, begin = [], 0, 0
     while found := named.search(text, begin):
         begin = found.end()
-        value = _VALUE.match(text, begin)
-        if not value or not (words or value["quote"] or value["nested"] or not _goes_on(value[0])):
+        value = _value_at(text, begin)
+        if not value or not (words or value["quote"] or value["nested"] or not _goes_on(value[0], text[value.end() :])):
             continue
         end = value.end() if value["nested"] is None else _end_of_nested(text, value.end())
         if begin >= shown:
@@ -174,10 +181,28 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
     return "".join(parts) + text[shown:]
 
 
-def _goes_on(word: str) -> bool:
-    """Whether a value may be longer once it is decoded, or may end in the name of the next secret."""
-    ends_in_name = word.endswith((":", "=")) and _MAY_NAME.search(word[-90:]) is not None
-    return ends_in_name or _ENCODED_BEGIN.match(word) is not None
+def _value_at(text: str, begin: int) -> re.Match[str] | None:
+    """The value at a place of `text`. If it ends in the name of a further secret, the value of that."""
+    value = _VALUE.match(text, begin)
+    # Only the last 150 characters are searched for the name: a name has at most 90, with what is around it.
+    while value and value[0][-1] in ":=" and _ENDS_IN_NAME.search(value[0][-150:]):
+        blanks = _BLANKS.match(text, value.end())
+        if blanks is None or (following := _VALUE.match(text, blanks.end())) is None:
+            break
+        value = following
+    return value
+
+
+def _goes_on(word: str, rest: str) -> bool:
+    """Whether a value may be longer once it is decoded: its quote or bracket ends in the text behind it."""
+    begin = _ENCODED_BEGIN.match(word)
+    if begin is None:
+        return False
+    digits = begin["quote"] or begin["bracket"]
+    if digits is None:
+        return True
+    end = f"{begin['of_quote'] or begin['of_bracket']}{_CLOSES[digits.lower()]}".lower()
+    return end not in word[begin.end() :].lower() and end in rest.lower()
 
 
 def _end_of_nested(text: str, begin: int) -> int:

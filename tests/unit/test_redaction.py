@@ -184,6 +184,9 @@ def test_the_first_line_of_an_error_keeps_no_secret_that_goes_on_in_the_next_lin
     assert first_line(ValueError('bad value for password="hunter2\nmore", so')) == "bad value for password=…, so"
     assert first_line(ValueError("bad: token={'a': 'hunter2',\n'b': 1}")) == "bad: token=…"
     assert first_line(ValueError("\nfirst\r\nsecond")) == "first"
+    wrong = "Invalid bucket in s3://data:x of DAG d"
+    assert first_line(ValueError(f"{wrong}\nUse s3://conn@data/x")) == wrong
+    assert first_line(ValueError("Unauthorized.\n" + "A" * 9000)) == "Unauthorized."
 
 
 def test_the_words_behind_a_quoted_secret_stay() -> None:
@@ -288,6 +291,15 @@ def test_a_url_keeps_host_and_path_only() -> None:
         "token=ab%22horse",
         r"signature=ab\x20horse",
         r'{"m":"token=abc\u0026password: horse"}',
+        "token=password: horse",
+        "api_key=mykey%26horse: not accepted",
+        "password=keyab%20horse: access denied",
+        "token=sig%3Bhorse: refused",
+        "login with user=x&password=%28ab%29%26horse failed: HTTP 401",
+        "password=a%28b%29%2Chorse is wrong",
+        "https://h/p?token=%22a%22%20horse is gone",
+        "https://h/p?token=%2522a%2522%2520horse is gone",
+        r"password=a\u005bb\u005d\u0026horse is wrong",
         r'token_file="C:\secrets\"; password="correct horse"',
         r"secret_dir='D:\keys\' password='correct horse'",
         r'<add key="token_dir" value="C:\a\"/><add key="password" value="correct horse"/>',
@@ -295,3 +307,17 @@ def test_a_url_keeps_host_and_path_only() -> None:
 )
 def test_the_end_of_a_secret_is_found_in_every_spelling_of_its_quotes(text: str) -> None:
     assert "horse" not in redact_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("GET https://h.example/p?user=x&password=ab%28cd failed: connection refused", "failed: connection refused"),
+        ("password=ab%5Bcd is wrong (401)", "is wrong (401)"),
+        ("token=%22ab is wrong", "is wrong"),
+        ("login with user=x&password=%28ab%29%26cd failed: HTTP 401", "failed: HTTP 401"),
+        ("api_key=mykey%26abc: not accepted", "not accepted"),
+    ],
+)
+def test_what_follows_a_secret_with_an_encoded_mark_is_told(text: str, end: str) -> None:
+    assert redact_text(text).endswith(f"… {end}")

@@ -101,7 +101,7 @@ _ACRONYMS = _set(
 )
 _NO_NAMES = _set(
     """
-    Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Must No Not Required The This Unable Unexpected
+    Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Not Required The This Unable Unexpected
     Unknown Unrecognised Unrecognized Unsupported
     """
 )

@@ -16,7 +16,7 @@ from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.nested_rows import OWN
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Table
-from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
+from learnosity.results.known_keys import GROUP_LISTS, STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
 # Keys under which a file may have the row of the root group, such as `{"root": {…}, "groups": [{…}]}`. They are in the
@@ -74,12 +74,21 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
         population=population,
         groups=_groups(below, files, keys),
         nothing_matched=(population == 0 or _has_no_statistics(rows if own is None else [own]))
-        and not (
-            own in roots
-            and _population(rows) != 0
-            and any(row[name] is not None for row in rows for name in row if name.endswith(_STATISTICS))
-        ),
+        and not (own in roots and below is not None and _was_counted(below)),
     )
+
+
+def _was_counted(groups: Table) -> bool:
+    """Whether statistics of the groups say that sessions were counted, whatever the row of their root group says.
+
+    A group without users may have a mean score of 0. A table under a key such as `benchmarks` has no groups.
+    """
+    people = _population(groups.rows)
+    if plain_key(groups.name) not in GROUP_LISTS or people == 0:
+        return False
+    figures = [row[name] for row in groups.rows for name in row if name.endswith(_STATISTICS)]
+    # Without a population, only a figure other than 0 proves something.
+    return any(figure is not None if people else bool(figure) for figure in figures)
 
 
 def _is_root(table: Table, below: Table) -> bool:

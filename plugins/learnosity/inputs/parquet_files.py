@@ -167,7 +167,7 @@ class ParquetFiles:
         counts = dict(self._query(_COUNT, paths).fetchall())
         # The rows of the query below have no file name: the loop counts them by `file.rows`, from each file's metadata.
         # If this is wrong for one file, rows get the name of another. So the rows of each file are counted first.
-        wrong = [(file, has) for file in files if (has := counts.get(str(file.path), file.rows)) != file.rows]
+        wrong = [(file, has) for file in files if (has := counts.get(str(file.path), 0)) != file.rows]
         for file, has in wrong:
             what = f"it {'ends' if has < file.rows else 'goes on'} here, and says that it has {file.rows:,} rows"
             yield ParquetProblem(file.name, min(has, file.rows) + 1, what)

@@ -34,9 +34,9 @@ _MONTH = (
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
 )
 _DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
-# A year, a date such as `2024-05-01`, or one such as `May 3` is a phrase of `_PHRASES` only if no word such as `is`
-# follows it. In `2024 is no longer supported`, `2024` is the subject, so it may be a part of the dataset. Then the
-# warning does not count as one about the API. A date such as `31/12/2024` is a phrase whatever follows it.
+# A year, or a date such as `2024-05-01`, `31/12/2024` or `May 3`, is a phrase of `_PHRASES` only if no word such as
+# `is` follows it. In `2024 is no longer supported`, `2024` is the subject, so it may be a part of the dataset. Then the
+# warning does not count as one about the API.
 _NO_SUBJECT = (
     r"\b(?! (?:(?:and|or) \w+ )?(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
 )
@@ -53,7 +53,7 @@ _PHRASES = re.compile(
             r"\b(?:in|by|of|until|before|after) q[1-4]\b",
             rf"\b{_DAY}(?=(?: of|-)? ?{_MONTH})",
             rf"\b{_MONTH} {_DAY}{_NO_SUBJECT}",
-            r"\b\d\d?[-/.]\d\d?[-/.]20\d\d\b",
+            rf"\b\d\d?[-/.]\d\d?[-/.]20\d\d{_NO_SUBJECT}",
             r"\bin \d{1,3} (?:days|weeks|months|years)\b",
             r"\bplease note\b",
             r"\bno longer\b",

@@ -40,12 +40,12 @@ _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 # these suffixes is not taken for a result file. Exception: a link into the folder of the dataset may be a result file.
 _DOCUMENTS = (".html", ".pdf", ".md")
 # The line ends that end a row. `str.splitlines` would also cut at others, such as U+2028. Such a character may be in a
-# value, so one row would be counted as two.
+# value, so one row would be counted as two. But whether a text holds rows at all is tried with both kinds of line ends.
 _LINE_END = re.compile(r"\r\n?|\n")
-# A short text of one line with a line end behind it may be a message, or one row of content. If it has one of these
-# marks, such as `{`, a tab, or the comma in `a,b`, it may be a row. The comma in `Hello, Anna` is no mark, because a
-# blank follows.
-_MARK_OF_A_ROW = re.compile(r"[{\[;\t]|,(?! )")
+# A short text of one line with a line end behind it may be a message, or one row of content. It may be a row if it is
+# one JSON object or list, or has a delimiter between cells: a tab, or the comma in `a,b`. The comma in `Hello, Anna` or
+# in `Dear all,` is none, because a blank or nothing follows.
+_MARK_OF_A_ROW = re.compile(r"^[\s\ufeff]*(?:\{.*\}|\[.*\]),?\s*$|\t|[,;](?! |$)")
 
 
 def is_row(record: Mapping[str, Any]) -> bool:
@@ -130,7 +130,8 @@ def is_content(name: str, value: Any) -> bool:
 def may_be_content(value: Any) -> bool:
     """Whether a value under a key that is not one of content is a text, and more than a remark or a name.
 
-    It is long, has several lines, or holds rows. Line ends at its end begin no further line.
+    It is long, has several lines, is one line that looks like a row, with its line end, or holds rows. Line ends at its
+    end begin no further line.
     """
     if not isinstance(value, str):
         return False
@@ -169,7 +170,8 @@ def _has_rows_below(lines: Sequence[str], mark: str) -> bool:
 def row_counts(value: Any) -> set[int]:
     """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines or CSV rows."""
     if isinstance(value, str):
-        marks = set(",;\t").intersection(value.lstrip("\ufeff").partition("\n")[0]) if '"' in value else ()
+        # A table with one column has no delimiter in its heading.
+        marks = set(",;\t").intersection(value.lstrip("\ufeff").partition("\n")[0]) or {","} if '"' in value else ()
         counts = {len(_lines(value)), *(_csv_rows(value, mark) for mark in marks)}
         numbers = {number for count in counts for number in (count, count - 1)}
         try:
@@ -184,14 +186,15 @@ def row_counts(value: Any) -> set[int]:
 def lengths_in(value: Any) -> Iterator[int]:
     """The lengths of all lists in a content that may be its rows or its columns.
 
-    A list of plain values is a row inside of another list. Beside a list of rows, it has the names of columns.
+    A list of plain values inside of another list is a row. A list with the name of a documented field has the names of
+    columns.
     """
     if isinstance(value, list):
+        if any(isinstance(each, str) and each in ROW_FIELDS for each in value):
+            return
         yield len(value)
     parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    read: tuple[type, ...] = (dict,) if isinstance(value, dict) else ()
-    if isinstance(value, dict) and not any(map(_is_nested, parts)):
-        read = (dict, list)
+    read: tuple[type, ...] = (dict, list) if isinstance(value, dict) else ()
     for each in parts:
         if _is_nested(each) or isinstance(each, read):
             yield from lengths_in(each)
@@ -247,7 +250,8 @@ def _is_json_of_rows(text: str) -> bool:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     try:
-        values = [msgspec.json.decode(line) for line in _lines(text)]
+        # A record separator of RFC 7464 is no JSON. The readers of landed files do not know it, either.
+        values = [msgspec.json.decode(line) for line in _LINE_END.split(text) if line.strip()]
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return bool(values) and all(next(rows_in(value), None) is not None for value in values)

@@ -278,8 +278,10 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         # With `inline`, the content is in the reply itself, so a count in the reply is a number of rows. If the content
         # is a list, counts are compared with its length. If it is an object, it is not known which of its lists are its
         # rows, so no count is compared. Only `meta.records` is compared in both cases, in `reading`: it may be the
-        # length of any list in the content, or the number of all rows.
+        # length of a list that may be rows or a column, or the number of all rows.
         found.is_declared = True
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
-        found.row_lists.update(filter(None, (*lengths_in(part), sum(1 for _ in rows_in(part)))))
+        lengths = set(lengths_in(part))
+        # An empty list beside rows does not make 0 right, but without any row, 0 is.
+        found.row_lists.update(({*lengths, sum(1 for _ in rows_in(part))} - {0}) or lengths)
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))

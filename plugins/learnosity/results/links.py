@@ -26,10 +26,12 @@ from learnosity.results.known_keys import (
     words,
 )
 from learnosity.results.signal_keys import kind_of
+from learnosity.results.survey import survey
 from learnosity.results.values import integer, says_something
 
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _ONE_PART = words("part chunk batch segment volume")
+_LINKS = PAGE_LINKS | SELF_LINKS | {"next"}
 _PAGE_WORDS = PAGE_LINKS | {"self"}
 # Keys that only describe a link, and do not say where it leads. If all other values in the object of a link to the next
 # page are empty, as in `{"rel": "next", "href": null}`, there is no next page.
@@ -85,10 +87,10 @@ def read_box(box: Any, found: Findings) -> Any:
     """
     if isinstance(box, list):
         _compare_pages([(_relation(each), each) for each in box], found)
-        every = set(map(link_word, map(_relation, box)))
+        every = _words_of_links((_relation(each), each) for each in box)
         return [each for each in box if not _read_boxed(_relation(each), each, every, found)]
     _compare_pages(box.items(), found)
-    every = set(map(link_word, box))
+    every = _words_of_links(box.items())
     return {key: value for key, value in box.items() if not _read_boxed(key, value, every, found)}
 
 
@@ -134,6 +136,12 @@ def holds_data_addresses(record: Mapping[str, Any], own: Sequence[str]) -> bool:
         elif isinstance(each, str) and each not in own and fetchable(each):
             return True
     return False
+
+
+def _words_of_links(links: Iterable[tuple[str, Any]]) -> set[str]:
+    """The words of links that are no files: `first` beside files of which one is called `more` is no link to a page."""
+    words_and_values = ((link_word(key), value) for key, value in links)
+    return {word for word, value in words_and_values if word in _LINKS or not survey(value).addresses}
 
 
 def _relation(entry: Any) -> str:
@@ -187,7 +195,7 @@ def _read_boxed(key: str, value: Any, every: set[str], found: Findings) -> bool:
     """Mark the address of one link of a `links` object or list as known.
 
     :param key: the key or the relation of the link.
-    :param every: the words of all links in the object or list.
+    :param every: what `_words_of_links` returns for the object or list.
     :returns: whether it is a link of the reply.
     """
     word, address = link_word(key), _only_address(value)
@@ -205,7 +213,8 @@ def _read_boxed(key: str, value: Any, every: set[str], found: Findings) -> bool:
 def _may_be_file(word: str, address: str, every: set[str], found: Findings) -> bool:
     """Whether a signed address may be that of a file: it is the first or the last of something that is not known.
 
-    Beside a link to another page or to the reply itself, also one that leads nowhere, it leads to a page, too.
+    Beside a link to another page or to the reply itself, also one that leads nowhere, it leads to a page, too. The same
+    holds beside what says where a page is, as in `{"first": …, "limit": 100}`.
     """
     if word not in PAGE_LINKS or _position(address) or points_to_a_listing(address, found.signals.dataset_id):
         return False

@@ -157,7 +157,7 @@ def _compare_counts(records: Any, data: Any, found: Findings) -> None:
         found.signals.compare_counts(0, *found.declared)
     # `meta.records` may be the number of files or rows, the length of a list of rows, the number of entries of `data`,
     # or 1 if `data` is no list. Any of these is right. With a declared `inline`, the content counts as one file, and
-    # the lengths of its lists are right, too.
+    # the lengths of its lists that may be rows or columns are right, too.
     page = numbers | {len(data) if isinstance(data, list) else 1}
     if records is not None and whole_number(records) not in page:
         found.signals.unclear.append("its `meta.records` differs from what was found")
@@ -185,7 +185,8 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
         return f"its {shown_key(signals.later[0])} says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:
         word, stated, number = signals.wrong_counts[0]
-        hint = " (if it counts something else, declare `count`, too)" if found.files and not found.is_declared else ""
+        may_declare = found.files and not found.is_declared and found.declared_count is None
+        hint = " (if it counts something else, declare `count`, too)" if may_declare else ""
         return f"its {shown_key(word)} is {stated}, and {number} were found{hint}"
     said_whole = signals.cursors or signals.ended or signals.counted
     if not said_whole and any(0 < limit <= max(len(found.files), found.rows) for limit in signals.limits):

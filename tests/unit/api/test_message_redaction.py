@@ -284,6 +284,8 @@ def test_a_quoted_value_is_hidden_where_a_long_text_is_cut(length: int) -> None:
     [
         ("Invalid request (Unknown field)", "Invalid request (Unknown field)"),
         ("HTTP 404: Not Found", "HTTP 404: Not …"),
+        ("Unknown student: Must", "Unknown student: …"),
+        ("Unknown user: No Page", "Unknown user: …"),
         ("Invalid user (Page)", "Invalid user (…)"),
         ("Not found: (Page)", "Not found: (…)"),
     ],

@@ -122,6 +122,8 @@ def test_what_was_cut_is_not_recognised() -> None:
 
 
 SCORED = [{"group_name": name, "population": 2, "mean_score": 1.5} for name in ("d1", "d2")]
+NOBODY = {"group_name": "All", "population": 0, "mean_score": None}
+NATION = {"group_name": "Nation", "population": 1000, "mean_score": 5.5}
 ZEROS = [{"group_name": name, "population": 0, "mean_score": 0} for name in ("d1", "d2")]
 UNSCORED = [{"group_name": name, "population": 0, "mean_score": None} for name in ("d1", "d2")]
 
@@ -140,6 +142,11 @@ UNSCORED = [{"group_name": name, "population": 0, "mean_score": None} for name i
         pytest.param({"root": {"group_name": "All", "population": 0}, "groups": SCORED}, False),
         pytest.param({"root": {"group_name": "All", "population": 0}, "groups": UNSCORED}, True),
         pytest.param({"root": {"group_name": "All", "population": 0}, "groups": ZEROS}, True),
+        pytest.param({"root": NOBODY, "groups": [{"group_name": d, "mean_score": 0} for d in ("d1", "d2")]}, True),
+        pytest.param({"root": NOBODY, "groups": [{"group_name": d, "mean_score": 1} for d in ("d1", "d2")]}, False),
+        pytest.param({"benchmark": NATION, "root": NOBODY}, True),
+        pytest.param({"root": NOBODY, "benchmark": NATION}, True),
+        pytest.param({"root": NOBODY, "groups": UNSCORED, "benchmarks": [NATION, NATION, NATION]}, True),
     ],
 )
 def test_nothing_matched_is_said_only_where_it_is_certain(root: Any, nothing: bool) -> None:

@@ -88,9 +88,10 @@ def test_a_read_that_fails_once_never_ends_with_a_part_of_the_rows(
 def that_says(file: InputFile, has: int, says: int) -> InputFile:
     """The file with another number of rows in its footer than in its row group. Both are below 64: one byte each."""
     content = b"".join(file.open())
-    old = b"\x16" + bytes([2 * has]) + b"\x19\x1c"
+    groups = b"\x19\x1c" if has else b"\x19\x0c"  # a list of one row group, or an empty list
+    old = b"\x16" + bytes([2 * has]) + groups
     assert content.count(old) == 1
-    content = content.replace(old, b"\x16" + bytes([2 * says]) + b"\x19\x1c")
+    content = content.replace(old, b"\x16" + bytes([2 * says]) + groups)
     return InputFile(file.name, lambda: iter([content]))
 
 
@@ -110,6 +111,23 @@ def test_a_file_with_another_number_of_rows_than_it_says_is_named(
         spooled(*files)
     what = f"it {'goes on' if says < 3 else 'ends'} here, and says that it has {says} rows"
     assert [str(each) for each in caught.value.problems] == [f"{place}.parquet:{min(says, 3) + 1}: {what}"]
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_file_without_a_row_that_says_that_it_has_some_is_named(place: int, tmp_path: Path) -> None:
+    files = [
+        parquet(
+            f"SELECT '{part}-' || n user_id, 's' school FROM range({3 if part != place else 0}) t(n)",
+            tmp_path,
+            f"{part}.parquet",
+        )
+        for part in range(3)
+    ]
+    files[place] = that_says(files[place], 0, 2)
+    with pytest.raises(InputError) as caught:
+        spooled(*files)
+    what = "it ends here, and says that it has 2 rows"
+    assert [str(each) for each in caught.value.problems] == [f"{place}.parquet:1: {what}"]
 
 
 def test_rows_that_one_file_lacks_and_another_has_too_many_are_no_rows_of_either(tmp_path: Path) -> None:

@@ -287,6 +287,7 @@ class TestDeclaration:
         data = {"files": [], "total": 0, "message": "no students in this time"}
         results = {"files": "data.files", "url": "url"}
         assert "declare `count`" in why(read(data, results))
+        assert "declare `count`" not in why(read({"files": [A], "total": 3}, results | {"count": "data.total"}))
         assert read(data, results | {"count": "data.total"}) == Empty(total=None)
         assert why(read(data | {"total": 3}, results | {"count": "data.total"}))
 
@@ -408,6 +409,9 @@ class TestDeclaration:
     [
         ({"columns": ["user_id", "score", "a"], "rows": [["u1", 1, 2], ["u2", 3, 4]]}, (2,), (3, 5)),
         ([["u1", 1, 2], ["u2", 3, 4]], (2,), (3, 4, 6)),
+        ({"columns": ["user_id", "score", "a"], "rows": []}, (0,), (3,)),
+        ({"schema": {"columns": ["user_id", "score", "a"]}, "rows": [["u1", 1, 2], ["u2", 1, 2]]}, (2,), (3,)),
+        ([["user_id", "score", "a"], ["u1", 1, 2]], (2,), (3,)),
     ],
 )
 def test_the_columns_of_an_inline_content_are_not_its_records(
@@ -425,6 +429,9 @@ def test_the_columns_of_an_inline_content_are_not_its_records(
         {"user_id": ["u1", "u2"], "score": [1, 2]},
         {"group_name": "All", "population": 2, "users": ["a", "b"]},
         {"columns": ["user_id", "score"], "rows": ["u1,1", "u2,2"]},
+        {"group_name": "All", "population": 2, "users": ["a", "b"], "groups": []},
+        {"group_name": "All", "population": 2, "users": ["a", "b"], "groups": [{"group_name": "x", "population": 1}]},
+        {"user_id": ["u1", "u2"], "score": [1, 2], "levels": [{"name": "d"}]},
     ],
 )
 def test_a_list_of_plain_values_may_be_the_records_of_an_inline_content(content: Any) -> None:

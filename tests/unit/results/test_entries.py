@@ -173,8 +173,14 @@ def test_a_short_row_with_its_line_end_is_not_passed_over(key: str, row: str, en
         assert is_refused(read(data)), data
 
 
-@pytest.mark.parametrize("text", ["ok\n", "All is well.\r\n", "One, two and more.\n"], ids=repr)
-def test_a_sentence_with_its_line_end_is_no_row(text: str) -> None:
+SENTENCES = ["ok", "All is well.", "One, two and more.", "All is well; nothing to add.", "[INFO] done"]
+SENTENCES += ["Grade 5 [2026]", "Dear all,", "Weekly export, see {docs}.", "This is all;"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"], ids=repr)
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_with_its_line_end_is_no_row(sentence: str, end: str) -> None:
+    text = sentence + end
     for data in ({"files": [A], "x": text}, {"files": [A | {"x": text}]}):
         assert names(read(data)) == ["a.json"]
 

@@ -47,6 +47,16 @@ class TestTexts:
         for number in (2, 9):
             assert "length" in kind(read({"files": [{"name": "a.csv", "content": table, "row_count": number}]}))
 
+    def test_a_table_of_one_column_may_have_line_breaks_in_quotes(self) -> None:
+        table = 'item_reference\n"a\nb"\n"c"\n'
+        for number in (2, 3):
+            assert kind(read({"files": [{"name": "a.csv", "content": table, "row_count": number}]})) is Inline
+        assert "length" in kind(read({"files": [{"name": "a.csv", "content": table, "row_count": 5}]}))
+
+    def test_a_json_text_sequence_is_no_content_that_can_be_read(self) -> None:
+        text = '\x1e{"item_reference":"i1","p_value":0.4}\n' * 2
+        assert kind(read({"files": [{"name": "a.ndjson", "content": text}]})) is not Inline
+
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
     def test_a_line_end_at_the_end_of_a_short_text_begins_no_second_line(self, end: str) -> None:
         for reply in ({"files": [A, B], "xyz": f"ok{end}"}, {"files": [A | {"xyz": f"ok{end}"}, B]}):

@@ -164,6 +164,18 @@ def test_files_with_the_labels_of_pages_are_still_understood(labels: tuple[str, 
 
 
 @pytest.mark.parametrize("word", ["first", "last"])
+@pytest.mark.parametrize("name", ["more", "page", "pages", "after", "remaining", "remaining_files", "next_file", "x"])
+@pytest.mark.parametrize("form", [lambda a: a, lambda a: [a], lambda a: {"href": a}, lambda a: [{"url": a}]])
+def test_a_signed_first_or_last_beside_files_is_not_passed_over(word: str, name: str, form: Any) -> None:
+    box = {word: at("b.json"), name: form(at("c.json"))}
+    listed = [{"rel": word, "href": at("b.json")}, {"rel": name, "href": at("c.json")}]
+    for links in (box, listed):
+        for data in ({"links": links}, {"files": [A], "links": links}):
+            understood = read(data)
+            assert not isinstance(understood, Files) or "b.json" in names(understood), data
+
+
+@pytest.mark.parametrize("word", ["first", "last"])
 @pytest.mark.parametrize(
     "beside", [{"next_cursor": None}, {"more": False}, {"page": 1, "pages": 1}, {"cursor": ""}], ids=str
 )
