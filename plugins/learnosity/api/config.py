@@ -41,8 +41,8 @@ _SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
 CONN_TYPES = ("learnosity", "http", "https")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-# Forms of the extra `version`: the name of an API version, such as `v2026.2.LTS`, or an alias, such as `latest`
-# (docs/learnosity-api.md, "Versions and regions"). An extra of another form is refused.
+# Form of the extra `version`: an API version, such as `v2026.2.LTS`, or an alias, such as `latest`. Another form is
+# refused: the version becomes a part of the path of each call, so `v1/../x` would lead to another address.
 _VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
 
 

@@ -30,9 +30,11 @@ ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 # For other types, the number is not checked.
 MAX_ACTIVITIES = 10
 _NO_OBJECT = "{} must be a JSON object."
-# Each dataset type has an Airflow asset. The URI of the asset is this prefix, followed by the dataset type.
+# The publication of a dataset adds an event to an Airflow asset, so that DAGs can be scheduled on it. Each dataset type
+# has its own asset. The URI of the asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
-# Name of the asset `x-learnosity://datasets/*`. It gets an event for each dataset whose type is not in `KNOWN_TYPES`.
+# Name of a further asset, `x-learnosity://datasets/*`. It also gets an event for each dataset whose type is not in
+# `KNOWN_TYPES`. So one DAG can be scheduled on all other types, even if their names are not known when it is written.
 OTHER_DATASETS = "learnosity-other-datasets"
 
 

@@ -122,8 +122,8 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
             raise ChangedFileError(f"{what}: the server sends other bytes than those from {rest.start} on.")
         if tag != rest.tag:
             raise ChangedFileError(f"{what}: the file has changed since its first bytes were read.")
-        # In the reply with the rest of a file, a server may leave out `Content-Encoding`. Then `encoding` is None, and
-        # the reply is accepted.
+        # A reply with the rest of a file may leave out `Content-Encoding` (RFC 9110, 15.3.7). Then `encoding` is None.
+        # That is accepted: the tag has shown that the file is the same, so it is compressed as before.
         if encoding not in (None, rest.encoding):
             raise ChangedFileError(f"{what}: the rest of the file is compressed in another way than its first bytes.")
     return Download(
@@ -170,7 +170,8 @@ def _causes(error: BaseException) -> str:
     texts = [str(error)]
     if isinstance(error, DetailedPyreqwestError):
         texts = [error.message, *(cause["message"] for cause in error.details.get("causes") or [])]
-    # Each text that quotes a URL ends with it. aiohttp quotes URLs as they are, with any blanks in them.
+    # In each text that quotes a URL, the URL stands last. It may contain blanks, because aiohttp quotes it unchanged.
+    # So not only the text up to the next blank is removed, but all from `http://` or `https://` to the end.
     return ": ".join(re.sub(r"https?://.*", "", text, flags=re.IGNORECASE | re.DOTALL) for text in texts)
 
 

@@ -28,7 +28,8 @@ def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
 
 
 # Networks whose addresses are never called. Some have services of clouds that give settings or credentials to a virtual
-# machine. The others are link-local, multicast, unspecified or reserved, or are for Teredo tunnels (2001::/32).
+# machine. No server of Learnosity or of a store is in the others: they are link-local, multicast, unspecified or
+# reserved, or are for Teredo tunnels (2001::/32).
 NEVER = _networks(
     """
     0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 100.100.100.200/32 192.0.0.192/32 224.0.0.0/4 240.0.0.0/4
@@ -52,14 +53,15 @@ PRIVATE = _networks(
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 # 6to4 tunnels: bits 16 to 47 of an address of this network are an IPv4 address. Only this IPv4 address is checked.
 _6TO4 = ipaddress.IPv6Network("2002::/16")
-# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address. Which bytes these are depends on how long
-# the operator's prefix is: 48, 56, 64 or 96 bits. The length is not known here. So four IPv4 addresses are read, one
-# for each length: `_LOCAL_NAT64_BYTES` has the positions of their bytes. All are checked, except those whose first byte
-# is 0. The whole IPv6 address is checked, too.
+# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address, to which a gateway connects. Where it
+# stands depends on the length of the operator's prefix (48, 56, 64 or 96 bits), which is not known here. So four IPv4
+# addresses are read, one for each length (`_LOCAL_NAT64_BYTES`: the positions of their bytes). If one of the four must
+# not be called, the whole address must not be called. It always counts as private, too, because it is in `PRIVATE`.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # ISATAP tunnels (RFC 5214): if bits 64 to 95 of an IPv6 address have one of these two values, the last 32 bits are an
-# IPv4 address. Then this IPv4 address and the whole IPv6 address are both checked.
+# IPv4 address. A machine with such a tunnel connects to the IPv4 address. Any other machine connects to the IPv6
+# address itself. Which of the two this machine does is not known here, so both addresses are checked.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
 # A host whose last part is a number, such as `127.0.0.1`, `0x7f000001` or `a.0x7f`. URL parsers try to read such a host

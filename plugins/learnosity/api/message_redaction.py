@@ -90,15 +90,15 @@ _NAMED_BY_THE_API = _set(
     """
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
-# Words in capital letters that are shown if they are written exactly so. Any other ordinary word with a capital letter
-# may be a person's name, such as `Page`. So it is shown only if `_WORDS` has it in small letters, and only where a
-# sentence begins: at the beginning of the text, or after one of `.`, `!` and `?`. After `:` and `;`, a value may stand,
-# as in `Unknown student: Page`, so only words that name nobody are shown there.
+# Words in capital letters. They are shown if they are written exactly so. `_WORDS` has only words in small letters.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
+# Any other word with a capital letter may be a person's name, such as `Page`. It is shown only where a sentence begins,
+# because any word has a capital letter there, and only if `_WORDS` has it in small letters. After `:`, `;` and `(`, a
+# name may stand, as in `Unknown student: Page`. So only the words of this list are shown there: they are nobody's name.
 _NO_NAMES = _set(
     """
     Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Not Required The This Unable Unexpected
@@ -108,9 +108,10 @@ _NO_NAMES = _set(
 # A word with an apostrophe, such as `isn't`, is split into two parts, `isn` and `t`. The word is shown only if both
 # parts may be shown. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
-# A number in an error message may be an id, so most numbers are hidden. A number with at most 9 characters is shown if
-# it seems to be a count: if one of these words and a blank stand before it (`line 7`, but not `line 7, 12`), if a blank
-# and a word in `_UNITS` follow (`7 bytes`), or if only `and` stands between such a number and it (`between 1 and 10`).
+# A number in an error message may be an id, so it is hidden. It is shown only if it has at most 9 characters and seems
+# to be a count, in three cases: one of the words of `_COUNTING` and a blank stand before it (`line 7`; but the 12 of
+# `line 7, 12` is hidden). Or a blank and a word of `_UNITS` follow (`7 bytes`). Or only `and` stands between it and a
+# number of the first two cases (`between 1 and 10`).
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum
@@ -178,15 +179,17 @@ def _masked(text: str, own: Sequence[str]) -> str:
 
     :param own: values that are left out whatever they are, long ones first.
     """
-    # It is cut only behind this: otherwise the end of a quoted text could be cut off, and its words would be shown.
+    # The text is cut to `LIMIT` characters only below, after `_TOKEN` has found the quoted texts. If it were cut here,
+    # a quoted text could lose its second mark. Then it would not be found as quoted, and its words would be shown.
     text = redact_text(text)
     for value in own:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     tokens = [token for token in _TOKEN.finditer(text) if token.start() < LIMIT]
     shown: list[str] = []
-    # `before`: the word before the current token, in lower case, if only blanks stand between. `counts`: whether a
-    # number that is shown stands directly before the current token, or before the `and` in front of it. `end`: the last
-    # mark before the current token, but for blanks and a `(` behind another mark; at first it is that of a sentence.
+    # `before`: the word directly before the current token, in lower case. `counts`: whether a number that seems to be a
+    # count stands directly before it, or before the `and` in front of it. `end`: the mark directly before it, or ""; at
+    # first `.`, because a sentence begins. Blanks do not count for these three. A `(` does not replace a mark before
+    # it: after `. (`, a sentence may begin as after `.`.
     before, counts, end = "", False, "."
     for place, token in enumerate(tokens):
         piece = token[0]

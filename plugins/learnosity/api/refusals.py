@@ -22,10 +22,10 @@ MISCONFIGURED_SECONDS = 5 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
-# A call for several jobs may be refused because the consumer has no rights to one of the jobs, or to all. If the call
-# asks for at least this many jobs, two of them are tried, each in a call of its own. If both are refused, all jobs of
-# the first call count as refused. Otherwise, and if the first call asks for fewer jobs, its jobs are asked for in
-# halves, and in halves of halves, until the refused ones are found.
+# A call for several jobs may be refused because the consumer has no rights to one of them, or to all. In a call for at
+# least this many jobs, two are then tried, each in a call of its own. If both are refused, all jobs count as refused,
+# without further calls. If not, and always for fewer jobs, the jobs are asked for in halves, and in halves of halves,
+# until the refused ones are found. For few jobs, that takes only few calls.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"

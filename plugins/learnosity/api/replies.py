@@ -72,8 +72,8 @@ _HINTS = {
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # If an object of a listing has a key twice, msgspec keeps only the last value. The lost value may be a file, so the
-# listing is refused if the two values differ. The keys below describe the call and name no file. So their two values
-# may differ if each is a text or a number (a whole number: of at most 15 characters).
+# listing is refused if the two values differ. The keys below describe the call and name no file: two texts or numbers
+# of such a key may differ. Whole numbers of 16 to 1,000 characters may not: `_number` makes no `float` of them.
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
 SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
@@ -159,7 +159,7 @@ def _has_key_twice(body: bytes) -> bool:
         # This hash takes the place of the object. It is smaller, and two equal objects have the same hash.
         return (hash(repr(sorted(pairs, key=itemgetter(0)))),)
 
-    # `_read_keys` compares no values, so it is quick. `read` takes seconds for a large reply, but is rarely needed.
+    # `_read_keys` quickly finds whether a key is there twice. Only then `read` compares the values. This takes seconds.
     for hook, number in ((_read_keys, float), (read, _number)):
         try:
             json.loads(body, object_pairs_hook=hook, parse_int=number, parse_float=float)

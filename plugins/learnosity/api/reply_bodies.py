@@ -131,7 +131,8 @@ def _outside_texts(body: bytes) -> Iterator[bytes]:
     begin, inside = 0, 0
     while begin < len(body):
         end = begin + _PIECE_BYTES
-        # A piece does not end with a backslash, so that a backslash and the character after it are in the same piece.
+        # A piece does not end with a backslash. Otherwise `\"` could be divided between two pieces. Then its `"` would
+        # look like the end of the string, although it is a character in it.
         while body[end - 1 : end] == b"\\":
             end += 1
         piece = body[begin:end]

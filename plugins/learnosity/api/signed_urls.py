@@ -95,7 +95,7 @@ class SignedTransfer:
         target = None
         if self._proxy_of(origin) is None:
             target = await self._target(origin, what)
-        # The signature fits only this URL. pyreqwest sends it unchanged, but encodes a few characters, such as `'`.
+        # The signature fits only this URL. What pyreqwest encodes in it, such as `'`, signers have encoded already.
         request = self._downloads(target).get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
             request = request.header("Range", f"bytes={rest.start}-").header("If-Range", rest.tag)

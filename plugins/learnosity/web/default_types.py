@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from learnosity.web.known_dags import newest_versions
 
 PARAM = "dataset_type"
-# Each time the list of datasets is shown, at most this many serialized DAGs are read. If more are needed, the others
-# are read when the list is shown again. Until then, the list may show runs of those other DAGs without a type.
+# A serialized DAG may be a long text, and reading many of them would keep the user waiting. So at most this many are
+# read each time the list of datasets is shown. If more are needed, the others are read when the list is shown again.
+# Until then, the list may show runs of those other DAGs without a type.
 MAX_DAGS = 50
 # If the cache `_defaults` would get more entries than this, it first drops the entries of all DAGs that are not asked
 # for now.

@@ -47,7 +47,8 @@ def _cell(value: Any) -> Any:
         return value
     text = str(value) if isinstance(value, str | bool) else json_text(value, CSV_CELL)
     if len(text) > CSV_CELL // 2:
-        # If only the first unit of the last character is left, "ignore" drops it.
+        # An emoji has two units, and the cut may be between them. Its first unit alone is no character, so "ignore"
+        # drops it.
         text = text[:CSV_CELL].encode("utf-16-le", "replace")[: 2 * CSV_CELL].decode("utf-16-le", "ignore")
     return f"'{text}" if text.startswith(_FORMULA) else text
 

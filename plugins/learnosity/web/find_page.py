@@ -114,9 +114,9 @@ def _search(dataset: PublishedDataset, content: bytes, words: str) -> Hits:
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
     paths = list(dataset.files)
-    # `dataset.groups` may have the same file under two group paths, such as `("a%20b",)` and `("a b",)`. The last of
-    # the two is the real path of the group. The keys of this dict are the files, so the dict keeps only the last group
-    # path of each file.
+    # Nothing says whether the name of a file is percent-encoded. So `dataset.groups` may have the file `a%20b.json`
+    # under two group paths: `("a%20b",)` and `("a b",)`. `group_files` puts the path that it takes for the right one
+    # last. The keys of this dict are the files, so the dict keeps only this last path of each file.
     groups = {path: steps for steps, path in dataset.groups.items()}
     return list(_found(paths, groups, names, here))
 

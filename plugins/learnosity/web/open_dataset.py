@@ -143,7 +143,9 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
     :raises HTTPException: 503: it cannot be read. `OtherDagError`: another DAG has landed it.
     """
     try:
-        # This check comes first: it must not depend on whether the connection in the URI exists.
+        # This check comes before the connection in the URI is looked up. In the other order, a user who can edit XComs
+        # could find out whether a connection exists: with a wrong manifest URI, an existing connection would lead to
+        # the error of this check, and a missing one to a 503.
         check_is_at(parse_uri(found.destination_uri).text, found.manifest_uri, found.layout)
         store = await reading(with_connections_of, run.team, open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE, unlisted=True)

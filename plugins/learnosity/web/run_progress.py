@@ -23,9 +23,9 @@ SHOWN = 20  # the page shows at most this many failed tasks, this many tasks in 
 GOING = ("queued", "running")
 # Airflow's state of a task that has failed and waits for its next try.
 RETRY = "up_for_retry"
-# A task that has failed and waits for its next try, or is in its next try, has one of these states. A task in its first
-# try may have these states, too, except `RETRY`. So with the other states, `progress` also checks that the task has
-# reported a failure, and that the number of its try is above 1.
+# The states of a task that has failed and waits for its next try, or is in its next try. Only `RETRY` proves that a try
+# has failed. The other states do not: a task in its first try is `running`, too. So with one of them, `progress` also
+# checks that the task has reported a failure, and that the number of its try is above 1.
 AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"

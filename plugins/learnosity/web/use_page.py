@@ -234,16 +234,18 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
         return Rows(root.path, table.name, above=table.keys[:-1]) if table and not table.lone else None
     name = root.path.rpartition("/")[2]
     # If the files of all groups have the same name, each group has a folder: `data.json`, `north/data.json`. Then the
-    # code on the page gets the level of a row from the number of folders in the path. Otherwise, the code gives
-    # the rows no level.
+    # number of folders in a path says the level of its rows, and the code on the page adds this level to each row.
+    # Otherwise, the file of a group may be beside that of the whole dataset: `data.json`, `north.json`. Both paths have
+    # the same number of folders, so the code adds no level.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
     below = f"/{name}" if same else name.removeprefix(stem_of(name))
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        # There is no table, or the table is one object (`lone`) and not a list of rows. The rows may be in lists inside
-        # of this object, but the code on the page cannot name these lists. The table `group` is an exception: it is the
-        # row of the whole dataset, and the code then reads the list `users` of each file.
+        # There is no table, or the table is one object (`lone`) and not a list of rows. Lists inside of this object are
+        # not read as tables. So their keys are not known here, and the code on the page cannot name them. The table
+        # `group` is an exception: it is the row of the whole dataset, and the code then reads the list `users` of each
+        # file.
         return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":

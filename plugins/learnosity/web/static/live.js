@@ -18,8 +18,9 @@
       }
       const page = new DOMParser().parseFromString(await reply.text(), "text/html");
       const next = page.getElementById("live");
-      // The run is over, and its dataset cannot be shown. The new page says why. A server that is started again may have the
-      // same status, but another page.
+      // The run is over, and its dataset cannot be shown. The new page says why. Only error pages of this plugin have
+      // the element `problem`. A server that is started again may also reply 503, but without this element: then this
+      // page stays, and asks again later.
       if ((reply.status === 409 || reply.status === 503) && page.getElementById("problem")) {
         window.location.reload();
         return;

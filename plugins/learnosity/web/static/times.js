@@ -15,7 +15,8 @@
   const format = new Intl.DateTimeFormat("sv-SE", {
     timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
   });
-  // In the charts, a time is part of a `<title>`, which is plain text and cannot hold a `<time>` element.
+  // In the charts, a time is part of a `<title>`, which is plain text and cannot hold a `<time>` element. So `show`
+  // does not find it, and the whole title is written again here.
   const showMarks = (chart) => {
     const titles = [];
     for (const mark of chart.querySelectorAll("[data-at]")) {
