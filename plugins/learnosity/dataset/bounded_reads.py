@@ -16,15 +16,16 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
-# Values in the header `Content-Encoding` that are no compression. `compression` leaves them out. Some servers send the
-# name of a character set there, such as `utf-8`. Others send `aws-chunked`, which an S3 client has set for its upload.
+# Values in the header `Content-Encoding` that are no compression. `compression` leaves them out: with them, the
+# encoding would count as unknown, and the file would not be read. Some servers send the name of a character set there,
+# such as `utf-8`. Others send `aws-chunked`, which an S3 client has set for its upload.
 _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
 # A gzip file may consist of several members, one after the other. At the end of each member, zlib copies the rest of
-# the bytes that it was given, so thousands of tiny members would take too long. A file with more members than this is
-# not read to its end, and counts as damaged. But `UnpackedSize.may_be` accepts it, because its whole size is not known,
-# unless the bytes that were counted are too many already.
+# the bytes that it was given, so thousands of tiny members would take too long. If a file has more members than this,
+# the rest is not read, and the file counts as damaged. But then its whole size is not known. So that landing does not
+# refuse a good file, `UnpackedSize.may_be` is true, unless too many bytes were counted.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024

@@ -68,8 +68,9 @@ def slim(table: Table | None) -> Slim | None:
         return None
     known = [name for name in _NAMES[table.kind] if table.has(name)]
     # `compare` matches the rows of two datasets by the columns in `names`. A column without any value is left out: if
-    # the other dataset has values in this column, no row would match. If no name column has a value, all of them stay.
-    # If the other dataset has no value in these columns either, `compare` then matches the rows by their order.
+    # the other dataset has values in it, no row would match. If no column has a value, all stay, because without
+    # `names` nothing can be compared. If the other dataset has no value in them either, rows are matched by their
+    # order.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names:

@@ -20,10 +20,12 @@ from learnosity.results.known_keys import GROUP_LISTS, STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
 # Keys under which a file may have the row of the root group, such as `{"root": {…}, "groups": [{…}]}`. They are in the
-# form of `plain_key`: `Root_Group` becomes `rootgroup`. A single row under one of these keys may be the root group even
-# if the row has a name. A single row under another key may be the root group only if it has no name.
+# form of `plain_key`: `Root_Group` becomes `rootgroup`. Under another key, such as `nation`, a single row with a name
+# may be a benchmark. So there, only a row without a name may be the root group.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
-# Under one of these keys, a single row beside the groups is the root group, however many groups there are.
+# Under one of these keys, a single row beside the groups is the root group, even beside several groups. Such a row
+# under another key may be something else, such as a benchmark. So it is taken for the root group only beside a list
+# with one group.
 _ONLY_ROOTS: Final = frozenset({"root", "rootgroup"})
 
 
@@ -87,7 +89,7 @@ def _was_counted(groups: Table) -> bool:
     if plain_key(groups.name) not in GROUP_LISTS or people == 0:
         return False
     figures = [row[name] for row in groups.rows for name in row if name.endswith(_STATISTICS)]
-    # Without a population, only a figure other than 0 proves something.
+    # If the population is not known, only a figure other than 0 proves that sessions were counted.
     return any(figure is not None if people else bool(figure) for figure in figures)
 
 

@@ -73,8 +73,8 @@ def check_names(names: Iterable[str], *, local: bool = False, ignores_case: bool
         if local and any(LOCAL_RESERVED.search(segment) for segment in name.split("/")):
             clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
         # `_NAME_TWICE` advises how to declare the names of files that a reply lists. It does not fit files like
-        # `groups/…/group.json`: landing makes them from groups in a reply, and chooses these names itself. So if such a
-        # name is there twice, `twice` stays as it is.
+        # `groups/…/group.json`: landing makes them from groups in a reply, and chooses these names itself. So if only
+        # such names are there twice, the message does not have this advice.
         twice |= name == earlier and not (name.startswith("groups/") and name.endswith("/group.json"))
         number += len(clashes)
         shown += clashes[: _SHOWN - len(shown)]

@@ -19,10 +19,11 @@ from unicodedata import normalize
 
 import msgspec
 
-MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neither written nor read
+# Largest names.tsv in bytes. A search holds the whole file in memory, so a larger one is neither written nor read.
+MAX_BYTES = 16 * 1024 * 1024
 # A single character is part of very many names. So a search for fewer characters than this finds only names that are
-# equal to the searched text. In a search for several words, such a short word must be a whole word of the name, or of
-# the place of its file.
+# equal to the searched text. In a search for several words, such a short word must stand alone between blanks: in the
+# name, or in the place of its file, such as `district 5 / school 2`: the groups that lead to it, or its path.
 SHORTEST = 2
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
@@ -155,8 +156,9 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
                 yield begin, line
         if not above[anchor] and len(anchor) >= SHORTEST:
             # No file is in a group whose name contains this word. So every hit must have the word in its own name, and
-            # the search for this word has found all hits. Searches for the other words would find nothing new. (A word
-            # of one character is looked up only between blanks and the ends of the name. So its search may miss hits.)
+            # the search for it has found all hits: searches for the other words would find nothing new. But the search
+            # for a word of one character may miss a name: it finds `5` only between blanks, and not beside a no-break
+            # space. So the other words are looked up, too.
             return
 
 

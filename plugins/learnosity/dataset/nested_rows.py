@@ -10,13 +10,13 @@ from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows, kind_of
 
-# Each file is about one group. If the row of this group has lists of users or groups inside, `unfolded` makes tables of
-# these lists, and the rest of the row becomes a table with this name. So other modules do not take this table for a
-# list of the groups below. Usually the file of the parent group lists the same row, too: the name tells other modules
-# which of the two rows must not be counted.
+# Name of the table with the row of the group that a file is about: the file has the row under this key, or `unfolded`
+# gives it this name. So other modules see that the row is not one of the groups below. Usually the file of the parent
+# group lists the same row, too. So Parquet gets the row with this name only if no other file lists it.
 OWN = "group"
-# If a list inside the row of a group has groups or users, the list becomes a table of its own. A list of questions
-# stays inside the row of the group: in a separate table, a question would not say which group it belongs to.
+# If a list inside the row of a group has rows of these kinds, it becomes a table of its own. Rows of users and groups
+# still say where they belong, because Parquet adds the column `folder` to them. Rows of questions do not get this
+# column, so a list of questions stays inside the row of its group.
 OF_GROUPS = (Kind.GROUPS, Kind.USERS)
 
 

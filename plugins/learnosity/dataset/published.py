@@ -207,8 +207,9 @@ class PublishedDataset:
     def group_of(self, entry: FileEntry) -> tuple[str, ...] | None:
         """The group that a file describes, by group path; None when it describes none."""
         found = [group for group, path in self.groups.items() if path == entry.path]
-        # A file may have two group paths: one with the names of its folders, and one with these names decoded from
-        # percent-encoding. `group_files` puts the right one last. Usually this is the decoded one.
+        # A file may have two group paths: one with the names of its folders, such as `a%20b`, and one with these names
+        # decoded: `a b`. `group_files` puts the right one last. This is the decoded one, unless decoding gives two
+        # groups the same path.
         return found[-1] if found else None
 
 

@@ -55,11 +55,13 @@ class Questions:
         self._path = ""  # the first path in `_paths`
         self._paths: list[str] = []  # paths of the files whose questions are counted
         self._other_paths: list[str] = []  # paths of files that show the same questions in another way
-        # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`.
+        # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`. Names are
+        # compared without case, so only these pairs tell `q7` from `Q7`: see `_is_recased`.
         self._spellings: set[tuple[str, str]] = set()
         self._has_case = False  # whether one file has two names that differ by case alone, such as `Q7` and `q7`
-        # Whether a row of a later file is about a question that is known already, and writes a name as no earlier file
-        # does: `q7` for `Q7`.
+        # Whether a row of a later file is about a known question, but has a name that no earlier file has in this
+        # spelling: `q7` for `Q7`. If `_has_case` is true as well, the row may be about a further question: see
+        # `returned`.
         self._is_recased = False
         self._first: Document | None = None
         self._more: list[Mapping[str, Any]] = []
@@ -105,7 +107,9 @@ class Questions:
             for row in table.rows:
                 self._note(row)
         else:
-            # If a file has a row twice, the second is about a known question, but it writes no name in another case.
+            # A file may have a row twice. If its question is new, the second row is about a known question, and
+            # `_spellings` has no name of this file yet. Without `seen`, the second row would look as if it wrote the
+            # name in another case.
             seen: set[tuple[tuple[str, str], ...]] = set()
             for row in table.rows:
                 is_new = self._note(row)

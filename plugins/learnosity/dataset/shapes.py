@@ -35,7 +35,8 @@ _LISTS = _LISTS_OF_GROUPS | {"items", "questions"}
 # but names of fields, lists or single rows. So an object with one of them does not have rows by their ids.
 _NO_IDS = MEASURES | _SUBJECTS | TELLING | _LISTS | {"data", "rows", "records", "results", "row", "group", "user"}
 # A list with one of these names may have rows without names of columns, such as `"rows": [["u1", "5"], ["u2", "7"]]`.
-# In such a list, `has_names_apart` accepts a number that is written as a text, such as `"5"`.
+# So in such a list, `has_names_apart` takes the text `"5"` for a number. In a list with another name, a text may be
+# anything, so the number must be written as one: `["u1", 5]`.
 _LISTS_OF_ROWS = _LISTS | {"rows", "data", "records", "results", "values", "cells"}
 NAMES_APART = "rows apart from the names of their columns"
 # Fields with a name for people. `_are_alike` ignores them, because some rows of a list may have them and others not.
