@@ -22,7 +22,9 @@ from learnosity.storage.uris import parse_uri, split_glob
 
 log = logging.getLogger(__name__)
 _WILDCARD = re.compile(r"[*?]")
-_MOST_TOLD = 10  # the log names at most this many of the paths that are passed over, and counts the others
+# Paths that cannot be read, such as a broken link, may be passed over. The log names at most this many of them, and
+# counts the others.
+_MOST_TOLD = 10
 _CHECK = "Check input_uri: it names a file, a folder or a glob."
 _MEND = "Mend it, remove it, or begin its name with _, so that it is passed over"
 

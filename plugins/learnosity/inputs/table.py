@@ -106,8 +106,8 @@ class TableInput:
             for users, others, sessions, misfits in self._sessions.gathered():
                 self._note(misfits)
                 _, values = self._rows.check(self._columns, [users, *zip(*others, strict=True), sessions])
-                # If the connection's `input_check` is `json`, rows are not checked, so a user id may be null. To count
-                # the users, null is treated like an empty text.
+                # If the connection's `input_check` is `json`, the line above lets every value pass, so a user id may be
+                # null. Only texts can be counted, so null is counted as an empty text.
                 self._seen.add([user or "" for user in users], self._groups(self._columns, values))
                 self._look_at("", range(len(users)), self._columns, values)
                 self._write(encode(self._columns, values), len(users), 0)

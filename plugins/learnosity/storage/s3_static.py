@@ -27,7 +27,7 @@ _REGION = re.compile(
 _ENDPOINT = re.compile(r"(https?)://([a-z0-9]+(?:[.-][a-z0-9]+)*)(?::([1-9][0-9]{1,4}))?/?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _KEY = re.compile(r"[!-~]+")
-# Keys of the connection's extra that this module can handle. If the extra has any other key, boto3 is used.
+# Keys of the connection's extra with which the answer of this module is right. With any other key, boto3 is used.
 _KNOWN = {"region_name", "endpoint_url", "verify", "aws_session_token", "service_config", "proxy", "proxies"}
 # Environment variables of AWS that change nothing here, because the connection has a key and a secret. All but the last
 # say where boto3 would get keys from. `AWS_CA_BUNDLE` names certificates to trust: `Egress` reads this variable itself,

@@ -16,7 +16,9 @@ MAX_DOTS = 400  # maximum number of users that one box plot shows as dots
 # Pixels between each end of the axis and the edge of the drawing. The label of the lowest number begins 8 pixels before
 # the axis, and the label of the highest number ends 8 pixels after it. The labels need this room.
 _MARGIN = 10.0
-_LABEL = 200  # maximum number of characters of a point's name
+# Maximum number of characters of `Point.label`, the reference of a question or an item. A longer one is cut, because it
+# has to fit into the small box that the plot shows above a point.
+_LABEL = 200
 _LARGEST = 1e100  # larger numbers are not drawn, because calculations with them could overflow
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
 
