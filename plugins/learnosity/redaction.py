@@ -79,7 +79,7 @@ _CLOSES = {"22": "22", "27": "27", "28": "29", "5b": "5d", "7b": "7d"}
 _IN_NESTED = re.compile(rf"(?<!\w){_QUOTED}|(?P<begin>[\[{{(])|(?P<end>[\]}})])")
 # A value that ends in the name of a further secret, as in `token=password: …`.
 _ENDS_IN_NAME = re.compile(rf"{_NAME}(?:{_MARK}|\]){{0,2}}(?:=>|:=|[:=])\Z", re.IGNORECASE)
-_BLANKS = re.compile(r"\s*")
+_BLANKS = re.compile(r"[^\S\u2028]*")
 _NAMED = re.compile(rf"(?:{_MARK})?\b{_NAME}\b(?:{_MARK}|\]){{0,2}}\s*(?:=>|:=|[:=])\s*", re.IGNORECASE)
 # After `Authorization:`, the scheme may be any word, such as `AWS`, `SharedKey` or `Negotiate`. The scheme and the next
 # word are removed.
@@ -141,12 +141,15 @@ def _decoded(text: str) -> str:
     """
     for _ in range(_MAX_DECODINGS):
         plain = _without_values(_without_user_info(text), words=False)
-        plain = _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), plain)
-        plain = unquote(_without_user_info(unescape(_without_user_info(plain))))
+        plain = unquote(_without_user_info(unescape(_without_user_info(_unescaped(plain)))))
         if plain == text:
             break
         text = plain
     return _without_user_info(text)
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), text)
 
 
 def _without_values(text: str, *, words: bool = True) -> str:
@@ -169,6 +172,7 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
         begin = found.end()
         value = _value_at(text, begin)
         if not value or not (words or value["quote"] or value["nested"] or not _goes_on(value[0], text[value.end() :])):
+            begin = value.start() if value else begin
             continue
         end = value.end() if value["nested"] is None else _end_of_nested(text, value.end())
         if begin >= shown:
@@ -176,8 +180,7 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
         shown = max(shown, end)
         # A backslash before a quote may also be the last character of the value, as in `"C:\keys\"`. Then the name of
         # the next secret may stand in what was taken for the value, so the search goes on there.
-        if not _ESCAPED_QUOTE.search(text, begin, end):
-            begin = shown
+        begin = value.start() if _ESCAPED_QUOTE.search(text, value.start(), end) else shown
     return "".join(parts) + text[shown:]
 
 
@@ -187,7 +190,8 @@ def _value_at(text: str, begin: int) -> re.Match[str] | None:
     # Only the last 150 characters are searched for the name: a name has at most 90, with what is around it.
     while value and value[0][-1] in ":=" and _ENDS_IN_NAME.search(value[0][-150:]):
         blanks = _BLANKS.match(text, value.end())
-        if blanks is None or (following := _VALUE.match(text, blanks.end())) is None:
+        following = _VALUE.match(text, blanks.end()) if blanks else None
+        if following is None or _goes_on(value[0], text[value.end() :]):
             break
         value = following
     return value
@@ -202,7 +206,21 @@ def _goes_on(word: str, rest: str) -> bool:
     if digits is None:
         return True
     end = f"{begin['of_quote'] or begin['of_bracket']}{_CLOSES[digits.lower()]}".lower()
-    return end not in word[begin.end() :].lower() and end in rest.lower()
+    # The end may have been cut off (`_cut`).
+    may_end = end in rest.lower() or rest.endswith("…")
+    return may_end and _is_open(word[begin.start("of_quote") if begin["quote"] else 0 :])
+
+
+def _is_open(word: str) -> bool:
+    """Whether a word, once it is decoded, begins with a quote or a bracket that does not end in it."""
+    for _ in range(_MAX_DECODINGS):
+        word = unquote(_unescaped(word))
+        # The blank shows whether the value ends before the end of the text.
+        text = f"{word} "
+        value = _VALUE.match(text)
+        if value and (value["quote"] or value["nested"]):
+            return (value.end() if value["nested"] is None else _end_of_nested(text, value.end())) == len(text)
+    return False
 
 
 def _end_of_nested(text: str, begin: int) -> int:

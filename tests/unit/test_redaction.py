@@ -162,6 +162,9 @@ def test_a_secret_that_has_no_end_is_removed(text: str) -> None:
         f"abc{HEX}",
         f"$02${HEX}",
         "sig=hunter2",
+        "password=%22hunter2 correct horse%22",
+        r"password=\u0022hunter2 correct horse\u0022",
+        "credentials=%7B%22user%22: %22hunter2%22, %22x%22: %22correct horse%22%7D",
     ],
 )
 @pytest.mark.promise("no secret")
@@ -187,6 +190,7 @@ def test_the_first_line_of_an_error_keeps_no_secret_that_goes_on_in_the_next_lin
     wrong = "Invalid bucket in s3://data:x of DAG d"
     assert first_line(ValueError(f"{wrong}\nUse s3://conn@data/x")) == wrong
     assert first_line(ValueError("Unauthorized.\n" + "A" * 9000)) == "Unauthorized."
+    assert first_line(ValueError("Wrong token: token:\nTask x of DAG y failed")) == "Wrong token: …"
 
 
 def test_the_words_behind_a_quoted_secret_stay() -> None:
@@ -300,6 +304,14 @@ def test_a_url_keeps_host_and_path_only() -> None:
         "https://h/p?token=%22a%22%20horse is gone",
         "https://h/p?token=%2522a%2522%2520horse is gone",
         r"password=a\u005bb\u005d\u0026horse is wrong",
+        "credentials=%7B%22aws%22:%7B%22id%22:%22x%22%7D,%22value%22:%22horse%22%7D",
+        "tokens=%5B%5B%22a%22%5D,%5B%22horse%22%5D%5D",
+        "secret=%7B%22a%22:%22%7D%22,%22b%22:%22horse%22%7D",
+        r'{"m":"password=\u0027it\u0027\u0027s horse\u0027"}',
+        r"password=%27correct\%27 horse%27",
+        "token=%22password: correct horse%22",
+        "credentials=%7Bpassword: correct horse, user: x%7D failed",
+        r'{"m":"credentials=\u007bpassword: correct horse\u007d"}',
         r'token_file="C:\secrets\"; password="correct horse"',
         r"secret_dir='D:\keys\' password='correct horse'",
         r'<add key="token_dir" value="C:\a\"/><add key="password" value="correct horse"/>',
