@@ -16,7 +16,7 @@ from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.nested_rows import OWN
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Table
-from learnosity.results.known_keys import GROUP_LISTS, STRUCTURE_KEYS, plain_key
+from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
 # Keys under which a file may have the row of the root group, such as `{"root": {…}, "groups": [{…}]}`. They are in the
@@ -76,17 +76,24 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
         population=population,
         groups=_groups(below, files, keys),
         nothing_matched=(population == 0 or _has_no_statistics(rows if own is None else [own]))
-        and not (own in roots and below is not None and _was_counted(below)),
+        and not (own in roots and any(_was_counted(each) for each in others if _may_be_groups(each, below))),
     )
+
+
+def _may_be_groups(table: Table, below: Table | None) -> bool:
+    """Whether a table may have groups: it is a list in the same object as the longest one, and not of benchmarks."""
+    if below is None or table.lone or "benchmark" in plain_key(table.name):
+        return False
+    return table.keys[:-1] == below.keys[:-1]
 
 
 def _was_counted(groups: Table) -> bool:
     """Whether statistics of the groups say that sessions were counted, whatever the row of their root group says.
 
-    A group without users may have a mean score of 0. A table under a key such as `benchmarks` has no groups.
+    A group without users may have a mean score of 0.
     """
     people = _population(groups.rows)
-    if plain_key(groups.name) not in GROUP_LISTS or people == 0:
+    if people == 0:
         return False
     figures = [row[name] for row in groups.rows for name in row if name.endswith(_STATISTICS)]
     # If the population is not known, only a figure other than 0 proves that sessions were counted.

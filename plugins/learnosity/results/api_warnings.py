@@ -36,9 +36,10 @@ _MONTH = (
 _DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
 # A year, or a date such as `2024-05-01`, `31/12/2024` or `May 3`, is a phrase of `_PHRASES` only if no word such as
 # `is` follows it. In `2024 is no longer supported`, `2024` is the subject, so it may be a part of the dataset. Then the
-# warning does not count as one about the API.
+# warning does not count as one about the API. In `deprecated on 2024-05-01 and is …`, the date is not the subject.
 _NO_SUBJECT = (
-    r"\b(?! (?:(?:and|or) \w+ )?(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
+    r"\b(?! (?:(?:and|or) (?!(?:is|are|was|were|has|have|may|will|no)\b)\w+ )?"
+    r"(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
 )
 # Versions, times and fixed phrases. They are removed from a warning before its words are looked up in `_WORDS`. For
 # example, the phrase `no longer` is about the API, but the word `no` alone may be about the dataset.

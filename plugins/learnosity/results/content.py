@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from learnosity.results.addresses import holds_address, holds_only_plain_links, leads_into, name_in_address
-from learnosity.results.known_keys import MAX_PLAIN_TEXT, URL_KEYS, looks_like_a_file, plain_key
+from learnosity.results.known_keys import MAX_PLAIN_TEXT, URL_KEYS, looks_like_a_file, plain_key, words
 from learnosity.results.signal_keys import Thing
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
@@ -31,6 +31,8 @@ MEASURES = _PERCENTILES | {
 # Keys that say which user or question a row is about. An entry in a list of files can have such a key, too. So an
 # object with such a key and an address may be a row or the entry of a file.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
+# A list under one of these keys usually names columns or the levels of groups. It has no records of the dataset then.
+_NO_RECORDS = words("columns fields header headers headings schema levels grouplevels tags labels")
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 # A plain link in a row is content, and lands with the row. But its key may end with one of these words, as in
 # `report_file`, and the link with the name of a data file, such as `a.csv`. Then the link may lead to a result file,
@@ -43,9 +45,9 @@ _DOCUMENTS = (".html", ".pdf", ".md")
 # value, so one row would be counted as two. But whether a text holds rows at all is tried with both kinds of line ends.
 _LINE_END = re.compile(r"\r\n?|\n")
 # A short text of one line with a line end behind it may be a message, or one row of content. It may be a row if it is
-# one JSON object or list, or has a delimiter between cells: a tab, or the comma in `a,b`. The comma in `Hello, Anna` or
-# in `Dear all,` is none, because a blank or nothing follows.
-_MARK_OF_A_ROW = re.compile(r"^[\s\ufeff]*(?:\{.*\}|\[.*\]),?\s*$|\t|[,;](?! |$)")
+# one JSON object or list, if it has the beginning of one, such as `{"`, or if it has a delimiter between cells: a tab,
+# or the comma in `a,b`. The comma in `Hello, Anna` or in `Dear all,` is none, because a blank or nothing follows.
+_MARK_OF_A_ROW = re.compile(r"^[\s\ufeff]*(?:\{.*\}|\[.*\]),?\s*$|[{\[]\s*\\?[\"'{\[]|\t|[,;](?! |$)")
 
 
 def is_row(record: Mapping[str, Any]) -> bool:
@@ -187,17 +189,29 @@ def lengths_in(value: Any) -> Iterator[int]:
     """The lengths of all lists in a content that may be its rows or its columns.
 
     A list of plain values inside of another list is a row. A list with the name of a documented field has the names of
-    columns.
+    columns. If the first row has these names, it may count or not.
     """
-    if isinstance(value, list):
-        if any(isinstance(each, str) and each in ROW_FIELDS for each in value):
-            return
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if isinstance(each, dict) or (isinstance(each, list) and _may_be_records(key, each)):
+                yield from lengths_in(each)
+    elif isinstance(value, list) and not _names_columns(value):
         yield len(value)
-    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    read: tuple[type, ...] = (dict, list) if isinstance(value, dict) else ()
-    for each in parts:
-        if _is_nested(each) or isinstance(each, read):
+        if value and isinstance(value[0], list) and _names_columns(value[0]):
+            yield len(value) - 1
+        for each in filter(_is_nested, value):
             yield from lengths_in(each)
+
+
+def _may_be_records(key: str, value: list[Any]) -> bool:
+    if plain_key(key) not in _NO_RECORDS:
+        return True
+    # A key such as `columns` may also have the values of each column, or the rows.
+    return any(isinstance(each, list) for each in value) or next(rows_in(value), None) is not None
+
+
+def _names_columns(value: list[Any]) -> bool:
+    return any(isinstance(each, str) and each in ROW_FIELDS for each in value)
 
 
 def _is_nested(value: Any) -> bool:

@@ -31,7 +31,8 @@ from learnosity.results.values import integer, says_something
 
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _ONE_PART = words("part chunk batch segment volume")
-_LINKS = PAGE_LINKS | SELF_LINKS | {"next"}
+_PAGING_LINKS = PAGE_LINKS | SELF_LINKS
+_LINKS = _PAGING_LINKS | {"next"}
 _PAGE_WORDS = PAGE_LINKS | {"self"}
 # Keys that only describe a link, and do not say where it leads. If all other values in the object of a link to the next
 # page are empty, as in `{"rel": "next", "href": null}`, there is no next page.
@@ -87,11 +88,11 @@ def read_box(box: Any, found: Findings) -> Any:
     """
     if isinstance(box, list):
         _compare_pages([(_relation(each), each) for each in box], found)
-        every = _words_of_links((_relation(each), each) for each in box)
-        return [each for each in box if not _read_boxed(_relation(each), each, every, found)]
+        about_pages = _words_about_pages((_relation(each), each) for each in box)
+        return [each for each in box if not _read_boxed(_relation(each), each, about_pages, found)]
     _compare_pages(box.items(), found)
-    every = _words_of_links(box.items())
-    return {key: value for key, value in box.items() if not _read_boxed(key, value, every, found)}
+    about_pages = _words_about_pages(box.items())
+    return {key: value for key, value in box.items() if not _read_boxed(key, value, about_pages, found)}
 
 
 def note_last_page(record: Mapping[str, Any], found: Findings) -> None:
@@ -138,10 +139,11 @@ def holds_data_addresses(record: Mapping[str, Any], own: Sequence[str]) -> bool:
     return False
 
 
-def _words_of_links(links: Iterable[tuple[str, Any]]) -> set[str]:
-    """The words of links that are no files: `first` beside files of which one is called `more` is no link to a page."""
+def _words_about_pages(links: Iterable[tuple[str, Any]]) -> set[str]:
+    """The words that show that links are about pages. A file that is called `more` is no such word."""
     words_and_values = ((link_word(key), value) for key, value in links)
-    return {word for word, value in words_and_values if word in _LINKS or not survey(value).addresses}
+    no_files = {word for word, value in words_and_values if word in _LINKS or not survey(value).addresses}
+    return {word for word in no_files if word in _PAGING_LINKS or kind_of(word) in _OF_A_LISTING}
 
 
 def _relation(entry: Any) -> str:
@@ -191,11 +193,11 @@ def _position(address: str) -> frozenset[tuple[str, str]]:
     return frozenset((kind, value) for kind, value in kinds if kind in ("page", "offset", "cursor"))
 
 
-def _read_boxed(key: str, value: Any, every: set[str], found: Findings) -> bool:
+def _read_boxed(key: str, value: Any, about_pages: set[str], found: Findings) -> bool:
     """Mark the address of one link of a `links` object or list as known.
 
     :param key: the key or the relation of the link.
-    :param every: what `_words_of_links` returns for the object or list.
+    :param about_pages: what `_words_about_pages` returns for the object or list.
     :returns: whether it is a link of the reply.
     """
     word, address = link_word(key), _only_address(value)
@@ -205,12 +207,12 @@ def _read_boxed(key: str, value: Any, every: set[str], found: Findings) -> bool:
         return False
     if address is None:
         return _leads_nowhere(value, may_be_a_file=word in PAGE_LINKS)
-    if not is_signed(address) or not (word in DOCUMENTATION_LINKS or _may_be_file(word, address, every, found)):
+    if not is_signed(address) or not (word in DOCUMENTATION_LINKS or _may_be_file(word, address, about_pages, found)):
         found.known.add(address)
     return True
 
 
-def _may_be_file(word: str, address: str, every: set[str], found: Findings) -> bool:
+def _may_be_file(word: str, address: str, about_pages: set[str], found: Findings) -> bool:
     """Whether a signed address may be that of a file: it is the first or the last of something that is not known.
 
     Beside a link to another page or to the reply itself, also one that leads nowhere, it leads to a page, too. The same
@@ -218,8 +220,7 @@ def _may_be_file(word: str, address: str, every: set[str], found: Findings) -> b
     """
     if word not in PAGE_LINKS or _position(address) or points_to_a_listing(address, found.signals.dataset_id):
         return False
-    others = every - {word}
-    return others.isdisjoint(PAGE_LINKS | SELF_LINKS) and not any(kind_of(each) in _OF_A_LISTING for each in others)
+    return about_pages <= {word}
 
 
 def _said(value: Any) -> Any:

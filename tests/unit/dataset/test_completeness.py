@@ -147,6 +147,10 @@ UNSCORED = [{"group_name": name, "population": 0, "mean_score": None} for name i
         pytest.param({"benchmark": NATION, "root": NOBODY}, True),
         pytest.param({"root": NOBODY, "benchmark": NATION}, True),
         pytest.param({"root": NOBODY, "groups": UNSCORED, "benchmarks": [NATION, NATION, NATION]}, True),
+        pytest.param({"root": NOBODY, "groups": SCORED, "benchmarks": [NATION, NATION, NATION]}, False),
+        pytest.param({"root": NOBODY, "benchmarks": [NATION, NATION], "groups": SCORED}, False),
+        pytest.param({"root": NOBODY, "districts": SCORED}, False),
+        pytest.param({"root": NOBODY, "results": SCORED}, False),
     ],
 )
 def test_nothing_matched_is_said_only_where_it_is_certain(root: Any, nothing: bool) -> None:

@@ -411,7 +411,13 @@ class TestDeclaration:
         ([["u1", 1, 2], ["u2", 3, 4]], (2,), (3, 4, 6)),
         ({"columns": ["user_id", "score", "a"], "rows": []}, (0,), (3,)),
         ({"schema": {"columns": ["user_id", "score", "a"]}, "rows": [["u1", 1, 2], ["u2", 1, 2]]}, (2,), (3,)),
-        ([["user_id", "score", "a"], ["u1", 1, 2]], (2,), (3,)),
+        ([["user_id", "score", "a"], ["u1", 1, 2], ["u2", 1, 2]], (2, 3), (4, 9)),
+        ({"rows": [["user_id", "score", "a"], ["u1", 1, 2], ["u2", 1, 2]]}, (2, 3), (4, 9)),
+        ({"columns": ["user", "marks", "grade"], "rows": [["u1", 1, 2], ["u2", 3, 4]]}, (2,), (3,)),
+        ({"columns": ["user", "marks", "grade"], "rows": []}, (0,), (3,)),
+        ({"columns": [{"name": "a"}, {"name": "b"}, {"name": "c"}], "rows": [["u1", 1, 2], ["u2", 3, 4]]}, (2,), (3,)),
+        ({"levels": ["district", "school"], "users": []}, (0,), (2,)),
+        ({"levels": ["state", "district", "school"], "rows": [{"user_id": u, "score": 1} for u in "ab"]}, (2,), (3,)),
     ],
 )
 def test_the_columns_of_an_inline_content_are_not_its_records(
@@ -432,6 +438,8 @@ def test_the_columns_of_an_inline_content_are_not_its_records(
         {"group_name": "All", "population": 2, "users": ["a", "b"], "groups": []},
         {"group_name": "All", "population": 2, "users": ["a", "b"], "groups": [{"group_name": "x", "population": 1}]},
         {"user_id": ["u1", "u2"], "score": [1, 2], "levels": [{"name": "d"}]},
+        {"columns": [["u1", "u2"], [1, 2]]},
+        {"columns": [{"user_id": "u1"}, {"user_id": "u2"}]},
     ],
 )
 def test_a_list_of_plain_values_may_be_the_records_of_an_inline_content(content: Any) -> None:

@@ -163,6 +163,10 @@ def test_a_description_may_be_long_and_have_several_lines(text: str) -> None:
 
 # One row, in short and with its line end. No measure proves it.
 SHORT_ROWS = ['{"user_id":"u1","sessions":3}', "u1,0.5", '["u1",0.5]', "u1\t0.5", "u1;0.5"]
+# The same as JSON in other texts.
+SHORT_ROWS += [r'"{\"user_id\": \"u1\", \"marks\": 3}"', '{"user_id": "u1", "x": 3};']
+SHORT_ROWS += ['data: {"user_id": "u1", "x": 3}', 'callback({"user_id": "u1", "x": 3});']
+SHORT_ROWS += ["{'user_id': 'u1', 'x': 3} ", '[["u1", 3]] .']
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"], ids=repr)

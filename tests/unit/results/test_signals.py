@@ -720,6 +720,9 @@ class TestParts:
             "Please note: v2024.2.LTS is deprecated and scheduled for removal. Use /v2026.1.LTS/reports/datasets",
             "Version 2024.1.LTS is deprecated as of March 1st, 2026; see the documentation",
             "v2024.1.LTS: end of support 31/12/2026",
+            "Version v2022.1.LTS was deprecated on 31/12/2024 and is no longer supported.",
+            "Version v2022.1.LTS was deprecated on 2024-12-31 and is no longer supported.",
+            "v2022.1.LTS is supported until 31/12/2024 and will no longer be supported after.",
         ],
     )
     def test_a_warning_about_the_api_is_none_about_the_dataset(self, warning: str) -> None:
