@@ -29,6 +29,7 @@ from learnosity.api.config import ApiConfig
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest, connection_failed, opened
 from learnosity.api.ip_ranges import leads
+from learnosity.api.upload_replies import check_uploaded
 from learnosity.errors import OtherSizeError, PermanentApiError, TransferError, UrlExpiredError
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, signed_url_client
@@ -120,13 +121,10 @@ class SignedTransfer:
         :param file: a local file. It is read at positions of its own, so parts may be uploaded side by side.
         :raises UrlExpiredError: the URL is no longer good.
         :raises TransferError: the server or the network failed for now; the same PUT may be sent again.
+        :raises PermanentApiError: the URL may not be called, redirects, or is refused for good.
         """
         what = _Named("PUT", url)
-        headers = {
-            "Content-Type": UPLOAD_CONTENT_TYPE,
-            "Content-Length": str(length),
-            "Expect": "100-continue",
-        }
+        headers = {"Content-Type": UPLOAD_CONTENT_TYPE, "Content-Length": str(length), "Expect": "100-continue"}
         proxy = self._proxy_of(self._policy.origin(url))
         # aiohttp sets no time limit for a server that stops reading. `deadline` does: each piece sent extends it.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
@@ -143,8 +141,9 @@ class SignedTransfer:
                 ) as response,
             ):
                 answer = await _beginning(response.content.read)
-                if response.status != 200:
+                if response.status >= 300:
                     raise refusal(what, response.status, answer, response.headers.get("Retry-After"))
+                check_uploaded(what, response.status, response.headers, answer, length)
                 if body.left:
                     raise TransferError(f"{what}: the server answered before it had the whole file.")
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:

@@ -305,6 +305,33 @@ async def test_a_success_before_the_body_is_not_believed(spool: BinaryIO) -> Non
     assert type(error) is TransferError
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (reply(200, b"<html>login</html>", {"Content-Type": "text/html"}), TransferError),
+        (reply(200, xml("InternalError")), TransferError),
+        (reply(200, headers={"ETag": '"d41d8cd98f00b204e9800998ecf8427e"'}), TransferError),
+        (reply(201), PermanentApiError),
+        (reply(202), PermanentApiError),
+        (reply(204, length=False), PermanentApiError),
+    ],
+)
+async def test_a_success_that_is_not_that_of_a_store_is_not_believed(
+    spool: BinaryIO, answer: bytes, kind: type[LearnosityError]
+) -> None:
+    async def says_so(asked: Exchange) -> None:
+        await asked.give(CONTINUE)
+        await asked.take()
+        await asked.give(answer)
+
+    async with hand_made(says_so) as served:
+        error = await fails(served, spool)
+    assert type(error) is kind
+    assert str(error).startswith(f"PUT {served.url}/in/0.ndjson?…: ")
+    assert "refused" not in str(error)
+    assert ("unexpected status" in str(error)) == (kind is PermanentApiError)
+
+
 @pytest.mark.usefixtures("short_limits")
 async def test_a_server_that_accepts_no_connection_is_given_up(spool: BinaryIO) -> None:
     with socket.socket() as full, socket.socket() as first:

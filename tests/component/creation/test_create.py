@@ -336,6 +336,19 @@ class TestGoingOn:
         assert created.dataset_id == begun.dataset_id
         assert {simulator.stats.puts[f"{begun.dataset_id}/{part}"] for part in range(3)} == {1}
 
+    async def test_a_part_that_a_web_page_took_is_uploaded_again_before_the_job_is_started(
+        self, simulator: Simulator
+    ) -> None:
+        notes = Notes()
+        simulator.faults.add(FaultRule(match=PUT, name="*/2", kind="non_json", times=6))
+        with pytest.raises(TransferError, match="not that of a storage server"):
+            await attempt(simulator, notes)
+        assert set(notes.state.uploaded) == {0, 1}
+        assert not simulator.stats.calls[COMMENCE]
+        created = await attempt(simulator, notes)
+        assert {simulator.stats.puts[f"{created.dataset_id}/{part}"] for part in range(3)} == {1}
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+
     async def test_other_input_makes_a_fresh_dataset(self, simulator: Simulator) -> None:
         notes = Notes()
         simulator.faults.add(FaultRule(match=PUT, name="*/2", kind="status", status=503, times=5))

@@ -1,0 +1,110 @@
+"""Which replies to an upload count as success: those of S3 and of stores like it, and none that only has the status."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+
+import pytest
+from multidict import CIMultiDict
+
+from learnosity.api.upload_replies import check_uploaded
+from learnosity.errors import PermanentApiError, TransferError
+from learnosity.storage.errors import MAX_ANSWER_BYTES
+from tests.component.api.hand_made import xml
+
+WHAT = "PUT https://host/in/0.ndjson?…"
+PART = b'{"user_id":"u1"}\n'
+HTML = {"Content-Type": "text/html; charset=UTF-8"}
+NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
+METADATA = b'{"kind":"storage#object","name":"0.ndjson","size":"17","etag":"CJ=","error_count":0}'
+
+
+def check(answer: bytes = b"", headers: Mapping[str, str] | None = None, status: int = 200, part: bytes = PART) -> None:
+    check_uploaded(WHAT, status, CIMultiDict(headers or {}), answer, len(part))
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers"),
+    [
+        pytest.param(b"", {"ETag": f'"{hashlib.md5(PART, usedforsecurity=False).hexdigest()}"'}, id="S3"),
+        pytest.param(b"", {"ETag": '"a51f2bd7e5a7e7ff5c5d2d8dd8b2d3f1"'}, id="S3 with a key of KMS"),
+        pytest.param(b"", {"ETag": f'"{NOTHING}-1"'}, id="a tag that is no MD5"),
+        pytest.param(b"", {}, id="no tag"),
+        pytest.param(b"", HTML | {"ETag": '"CJ="'}, id="Google: no body, of the type of a page"),
+        pytest.param(b"", {"Content-Encoding": "gzip"}, id="no body, of any compression"),
+        pytest.param(b"\r\n", HTML, id="an empty line"),
+        pytest.param(b"OK", HTML, id="a word, of the type of a page"),
+        pytest.param(METADATA, {"Content-Type": "application/json"}, id="what the object is, as JSON"),
+        pytest.param(b'{"error":null,"errors":[]}', {}, id="no error"),
+        pytest.param(b"<?xml version='1.0'?><PutObjectResult/>", {"Content-Type": "application/xml"}, id="a result"),
+        pytest.param(b"{" * 900, {}, id="neither JSON nor a page"),
+    ],
+)
+def test_a_reply_that_a_store_may_give_is_a_success(answer: bytes, headers: Mapping[str, str]) -> None:
+    check(answer, headers)
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers"),
+    [
+        (b"<html>login</html>", HTML),
+        (b"<html>login</html>", {}),
+        (b"\xef\xbb\xbf\r\n <!DOCTYPE html>\n<html lang=en>", {}),
+        (b"<!-- generated --><HTML><body>Sign in", {"Content-Type": "text/plain"}),
+        (b"<h1>It works!</h1>", {}),
+        (b"<script>location='/login'</script>", HTML),
+        (b"\n<meta http-equiv=refresh content=0>", {"Content-Type": "Application/XHTML+xml"}),
+        (b"<html>login</html>", {"ETag": '"a51f2bd7e5a7e7ff5c5d2d8dd8b2d3f1"'}),
+        (gzip.compress(b"<html>login</html>"), HTML | {"Content-Encoding": "gzip"}),
+        (b"x" * MAX_ANSWER_BYTES, {}),
+        (b" " * MAX_ANSWER_BYTES, {}),
+    ],
+)
+@pytest.mark.promise("advice")
+def test_a_reply_of_something_else_passes(answer: bytes, headers: Mapping[str, str]) -> None:
+    with pytest.raises(TransferError, match="not that of a storage server.*login page") as caught:
+        check(answer, headers)
+    assert str(caught.value).startswith(f"{WHAT}: ")
+    assert "<" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize(
+    ("answer", "code", "overload"),
+    [
+        (b"<Error><Code>InternalError</Code></Error>", "InternalError", False),
+        (b"\n \n" + xml("SlowDown", "See https://help.example/?token=hidden"), "SlowDown", True),
+        (b"\xef\xbb\xbf" + xml("NoSuchThing"), "NoSuchThing", False),
+        (xml("AccessDenied"), "AccessDenied", False),
+        (b"<Error/>", "", False),
+        (b'<ErrorResponse xmlns="x"><Error><Code>Throttling</Code></Error></ErrorResponse>', "Throttling", True),
+        (b'{"error":{"code":503,"errors":[{"reason":"backendError"}]}}', "backendError", False),
+        (b' {"errors":["blocked by policy"]}', "", False),
+    ],
+)
+@pytest.mark.promise("no secret")
+def test_an_error_with_a_status_of_success_passes(answer: bytes, code: str, overload: bool, status: int) -> None:
+    with pytest.raises(TransferError) as caught:
+        check(answer, {"Content-Type": "application/xml"}, status)
+    said = f"HTTP {status}, {code}" if code else f"HTTP {status}"
+    assert str(caught.value) == f"{WHAT}: the storage server replied with an error ({said})."
+    assert caught.value.overload == overload
+
+
+@pytest.mark.parametrize("tag", [f'"{NOTHING}"', NOTHING, f'"{NOTHING.upper()}"', f'W/"{NOTHING}"', f' "{NOTHING}" '])
+@pytest.mark.parametrize("name", ["ETag", "etag"])
+def test_the_tag_of_nothing_is_that_of_an_empty_part_only(tag: str, name: str) -> None:
+    with pytest.raises(TransferError, match="has stored an empty file"):
+        check(headers={name: tag})
+    check(headers={name: tag}, part=b"")
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 204, 205, 206, 207, 226])
+@pytest.mark.parametrize("answer", [b"", b"<html>Created</html>"])
+@pytest.mark.promise("advice")
+def test_another_status_of_success_is_unexpected_and_no_refusal(status: int, answer: bytes) -> None:
+    with pytest.raises(PermanentApiError, match=rf"unexpected status \(HTTP {status}\)") as caught:
+        check(answer, {"ETag": '"1"'}, status)
+    assert "refused" not in str(caught.value)
