@@ -1,7 +1,7 @@
 """Reads replies of the Data API. Several forms of the data are accepted, but a failure is never read as a success.
 
 `meta.status` says whether a call succeeded. The HTTP status is less important (docs/learnosity-api.md, "Replies and
-errors"). `data` may be an object or an array. Keys may be deeper than expected. Unknown keys are ignored.
+errors"). `data` may be an object or an array. Keys may be deeper than expected. Unknown keys are no failure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
@@ -85,6 +85,8 @@ class Reply:
 
     meta: Mapping[str, Any]
     data: Any
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What the reply has at its top level beside `meta` and `data`."""
 
     @property
     def next_page(self) -> str | None:
@@ -142,7 +144,7 @@ def parse_reply(
             "An object in Learnosity's reply has the same key twice, with two values. One of them would be lost, "
             "and it may be a file. Nothing was landed. Report this reply to Learnosity."
         )
-    return Reply(meta=meta, data=document.get("data"))
+    return Reply(document.pop("meta"), document.pop("data", None), beside=document)
 
 
 def _has_key_twice(body: bytes) -> bool:
@@ -187,15 +189,13 @@ class _KeyTwiceError(Exception):
 
 
 def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: float | None, sent: Any) -> ApiError:
-    code = _integer(meta.get("code"))
-    said = meta.get("message")
+    code, said = _integer(meta.get("code")), meta.get("message")
     text = wording(said, sent)[:_MESSAGE_LIMIT] if isinstance(said, str) and said else "no reason given"
     request_uuid = meta.get("request_uuid")
     where = f"code {code}" if code is not None else f"HTTP {http_status}"
     if isinstance(request_uuid, str) and _UUID.fullmatch(request_uuid):
         where += f", request {request_uuid}"
-    hint = _HINTS.get(code or 0, "")
-    message = f"Learnosity answered: {text} ({where}). {hint}".strip()
+    message = f"Learnosity answered: {text} ({where}). {_HINTS.get(code or 0, '')}".strip()
     unknown_server_error = http_status >= 500 and code not in _HINTS
     try_again = http_status == 429 or (http_status in _TRANSIENT_STATUSES and code is None)
     if try_again or code in _TRANSIENT_CODES or unknown_server_error:
@@ -225,13 +225,11 @@ def _error_without_json(http_status: int, retry_after: float | None) -> ApiError
         )
     if http_status == 404:
         return _wrong_address(
-            "Learnosity does not know this address (HTTP 404). Check host and `version` of the connection.",
-            http_status,
+            "Learnosity does not know this address (HTTP 404). Check host and `version` of the connection.", http_status
         )
     if http_status >= 400:
         return _wrong_address(
-            f"Learnosity answered with {where}. Check host, scheme and `version` of the connection.",
-            http_status,
+            f"Learnosity answered with {where}. Check host, scheme and `version` of the connection.", http_status
         )
     # A 2xx reply without a readable `meta.status` is incomplete, or is from a proxy. Another attempt may succeed.
     return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status)

@@ -235,6 +235,7 @@ class ResultSet:
             dataset_id=self._id,
             declaration=self._client.config.results,
             first_page=first_page,
+            beside=reply.beside,
         )
         self._is_bare = isinstance(reading, NotUnderstood) and not reading.is_final and _is_bare(reply.data)
         return reading

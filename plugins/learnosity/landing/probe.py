@@ -69,12 +69,18 @@ def _jobs(records: Sequence[Any]) -> str:
 async def _results(client: LearnosityClient, dataset_type: str, dataset_id: str) -> str:
     try:
         reply = await client.dataset(dataset_type, dataset_id)
-        reading = classify(reply.meta, reply.data, dataset_id=dataset_id, declaration=client.config.results)
+        reading = classify(
+            reply.meta,
+            reply.data,
+            dataset_id=dataset_id,
+            declaration=client.config.results,
+            beside=reply.beside,
+        )
     except UnsafeNameError:  # the message is not shown: it quotes the name, which may be a person's
         return "a list in which a file has a name that cannot be used as a path"
     except LearnosityError as error:
         return str(error)
-    whole = {"meta": dict(reply.meta), "data": reply.data}
+    whole = {"meta": dict(reply.meta), "data": reply.data, **reply.beside}
     return f"{_said(reading)}\n  The reply looks like this: {sketch(whole)}"
 
 

@@ -1,6 +1,7 @@
 """Where the files are in a reply, as the extra `results` of the Airflow connection declares it.
 
-The extra has one of two forms. Both are JMESPath expressions on the whole reply `{"meta": …, "data": …}`:
+The extra has one of two forms. Both are JMESPath expressions on the whole reply `{"meta": …, "data": …}`,
+with all other keys of its top level:
 
 * `{"files": "data.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}`. `files` gives
   the list. `url`, `name` and `bytes` are relative to one entry of the list. `next` gives the cursor of the next page,

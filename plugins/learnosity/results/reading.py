@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnosity.results.addresses import holds_address, is_signed, kind_of_address
+from learnosity.results.around import note_content
 from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
@@ -69,6 +70,7 @@ JSON_TYPE = "application/json"
 # A number in `meta` under one of these keys counts what the reply lists, such as files, rows or users. The keys
 # `items`, `resources`, `contents` and `listing` are left out, because their numbers may count something else.
 _COUNTED = (LISTING_KEYS | COUNTED_KEYS) - words("items resources contents listing")
+_NONE: Mapping[str, str] = {}
 _SECRET = "its content holds an address that is signed"
 
 
@@ -79,6 +81,7 @@ def classify(
     dataset_id: str,
     declaration: Declaration | None = None,
     first_page: bool = True,
+    beside: Mapping[str, Any] = _NONE,
 ) -> Reading:
     """Decide what a reply contains.
 
@@ -87,10 +90,16 @@ def classify(
     :param dataset_id: the dataset that was requested. In an address, a file's name begins after this id.
     :param declaration: where the files are in the reply, if the Airflow connection declares it.
     :param first_page: whether the call had no cursor. After the first page, an empty reply is the end of the list.
+    :param beside: what stands beside `meta` and `data`. It is judged as what stands in `meta`.
     :returns: what the reply contains, or why it is not understood.
     :raises UnsafeNameError: when a file name cannot be used as a path.
     """
-    reply = {"meta": dict(meta), "data": data}
+    if beside and data is None and declaration is None:
+        # A reply without `data` may list its files at its top level. It counts only if all of it is read as such.
+        bare = classify(meta, beside, dataset_id=dataset_id, first_page=first_page)
+        if isinstance(bare, Files):
+            return bare
+    reply = {"meta": dict(meta), "data": data, **beside}
     surveyed = survey(reply)
     if surveyed.too_deep or not surveyed.is_json:
         why = f"it is nested more than {MAX_DEPTH} levels deep" if surveyed.too_deep else "it is not JSON"
@@ -102,10 +111,13 @@ def classify(
         read_data(data, found)
     else:
         read_declared(declaration, reply, surveyed, found)
-    before = len(found.signals.open_counts)
-    _read_meta({key: value for key, value in meta.items() if key != "records"}, found)
-    found.note_box("meta", before, {})
-    _compare_counts(meta.get("records"), data, found)
+    if declaration is None:
+        note_content(beside, found)
+    for box in (meta, beside):
+        before = len(found.signals.open_counts)
+        _read_meta({key: value for key, value in box.items() if key != "records"}, found)
+        found.note_box("meta", before, {})
+    _compare_counts({"meta.records": meta.get("records"), "records": beside.get("records")}, data, found)
     if found.signals.failed:
         return Failed(found.signals.failed)
     if found.signals.not_ready:
@@ -146,8 +158,8 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
             found.signals.note_unread(key, value)
 
 
-def _compare_counts(records: Any, data: Any, found: Findings) -> None:
-    """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
+def _compare_counts(records: Mapping[str, Any], data: Any, found: Findings) -> None:
+    """Compare the remaining counts with all files and rows of the reply, and each `records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
     if found.declared_count is not None:
         found.signals.open_counts[:] = [(DECLARED_COUNT, found.declared_count)]
@@ -159,8 +171,9 @@ def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     # or 1 if `data` is no list. Any of these is right. With a declared `inline`, the content counts as one file, and
     # the lengths of its lists that may be rows or columns are right, too.
     page = numbers | {len(data) if isinstance(data, list) else 1}
-    if records is not None and whole_number(records) not in page:
-        found.signals.unclear.append("its `meta.records` differs from what was found")
+    for key, number in records.items():
+        if number is not None and whole_number(number) not in page:
+            found.signals.unclear.append(f"its `{key}` differs from what was found")
 
 
 def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:

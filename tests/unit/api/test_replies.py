@@ -329,6 +329,15 @@ def test_records_are_a_list_whatever_the_shape(data: Any, records: list[Any]) ->
     assert Reply({}, data).records() == records
 
 
+def test_what_stands_at_the_top_level_beside_meta_and_data_is_kept() -> None:
+    reply = parse_reply(200, b'{"next": "x", "meta": {"status": true}, "data": [1], "files": []}', names_files=True)
+    assert (reply.meta, reply.data, reply.beside) == ({"status": True}, [1], {"next": "x", "files": []})
+    assert reply.next_page is None  # the list of jobs has its cursor in `meta`
+    bare = parse_reply(200, b'{"files": [1], "meta": {"status": true}}')
+    assert (bare.data, bare.beside) == (None, {"files": [1]})
+    assert not parse_reply(200, success([])).beside
+
+
 @pytest.mark.parametrize(("cursor", "taken"), [("1729854752.21", "1729854752.21"), (7, "7"), (None, None), ("", None)])
 def test_a_cursor_is_opaque_text(cursor: Any, taken: str | None) -> None:
     assert parse_reply(200, success([], next=cursor)).next_page == taken

@@ -75,6 +75,17 @@ async def test_pages_are_followed_until_there_is_no_cursor() -> None:
     assert pages.asked == [{"organisation_id": 7}, *({"organisation_id": 7, "next": cursor} for cursor in ("2", "3"))]
 
 
+async def test_what_stands_beside_the_data_is_read_on_every_page() -> None:
+    first = Reply({"status": True}, rows("a"), beside={"next": "2", "total": 2})
+    last = Reply({"status": True}, None, beside=rows("b"))
+    pages = Pages(first, last)
+    assert (await pages.list()).names() == ["a", "b"]
+    assert [asked.get("next") for asked in pages.asked] == [None, "2"]
+    for beside in ({"has_more": True}, {"total": 3}):
+        with pytest.raises(UnexpectedReplyError):
+            await Pages(first, Reply({"status": True}, rows("b"), beside)).list()
+
+
 async def test_an_empty_page_ends_the_listing_even_when_it_names_a_next_one() -> None:
     assert len(await Pages(page(rows("a"), "2"), page({"files": []}, "3")).list()) == 1
 

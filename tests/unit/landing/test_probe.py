@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import AsyncMock
@@ -56,6 +57,21 @@ async def test_files_of_one_name_and_a_reply_that_is_not_understood_are_told_wit
     assert "only 1 names, declare `name` in the extra `results`" in await report("a.json", "a.json")
     monkeypatch.setattr(FakeClient, "dataset", AsyncMock(return_value=Reply({"status": True}, {"x": 1})))
     assert "declare where the files stand in the extra `results`" in await report()
+
+
+async def test_what_stands_beside_the_data_is_read_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = FakeClient(["a.json"])
+    for beside, told in (
+        ({"next": "Schmidt"}, "there are further pages"),
+        ({"has_more": True}, "not understood: it says by `has_more` that there is more"),
+    ):
+        reply = replace(await names.dataset("t", ID), beside=beside)
+        monkeypatch.setattr(FakeClient, "dataset", AsyncMock(return_value=reply))
+        said = await report()
+        monkeypatch.undo()
+        assert told in said
+        assert all(f'"{key}": ' in said for key in beside)
+        assert "Schmidt" not in said
 
 
 @pytest.mark.parametrize("name", ["../Schmidt.json", "Schmidt\n.json", "Schmidt/../x", "/Schmidt.json"])
