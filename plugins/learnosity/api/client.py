@@ -12,6 +12,7 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ from learnosity.egress import proxy_failure, proxy_refusal
 from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import backoff, parse_retry_after
+from learnosity.results.around import said_by_http
 
 log = logging.getLogger(__name__)
 
@@ -240,6 +242,8 @@ class LearnosityClient:
                 self._pacer.refused(endpoint, action)
                 self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)
             raise
+        if is_listing:
+            reply = replace(reply, headers=said_by_http(status, headers.items()))
         self._has_replied = True
         timestamp = reply.meta.get("timestamp")
         if isinstance(timestamp, int | float) and not isinstance(timestamp, bool) and timestamp < _NO_SECONDS:

@@ -87,6 +87,8 @@ class Reply:
     data: Any
     beside: Mapping[str, Any] = field(default_factory=dict)
     """What the reply has at its top level beside `meta` and `data`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of a listing: what HTTP says about its pages (`results.around`)."""
 
     @property
     def next_page(self) -> str | None:

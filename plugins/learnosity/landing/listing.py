@@ -236,6 +236,7 @@ class ResultSet:
             declaration=self._client.config.results,
             first_page=first_page,
             beside=reply.beside,
+            headers=reply.headers,
         )
         self._is_bare = isinstance(reading, NotUnderstood) and not reading.is_final and _is_bare(reply.data)
         return reading

@@ -75,6 +75,7 @@ async def _results(client: LearnosityClient, dataset_type: str, dataset_id: str)
             dataset_id=dataset_id,
             declaration=client.config.results,
             beside=reply.beside,
+            headers=reply.headers,
         )
     except UnsafeNameError:  # the message is not shown: it quotes the name, which may be a person's
         return "a list in which a file has a name that cannot be used as a path"

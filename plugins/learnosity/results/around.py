@@ -1,8 +1,12 @@
-"""What stands at the top level of a reply, beside its `meta` and `data`, and may be data itself."""
+"""What stands around the `data` of a reply: other keys at its top level, and the HTTP headers about its pages.
+
+Learnosity documents none of both. Where they say that the reply is a part, or may be data, the reply is not the whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from learnosity.results.content import holds_rows
@@ -10,8 +14,24 @@ from learnosity.results.findings import Findings
 from learnosity.results.known_keys import LISTING_KEYS, plain_key
 from learnosity.results.shape import read_data
 from learnosity.results.signals import Signals
+from learnosity.results.values import integer
 
+_STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
+_HEADERS = ("Content-Range", "Link", "X-Total-Count")
 _MAY_BE_DATA = "what stands beside its `data` may be data, too"
+_RANGE = re.compile(r"(?:[a-z-]+[ =]\s*)?(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
+_LINK_START = re.compile(r",\s*(?=<)")
+_RELATION = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"']+))""", re.IGNORECASE)
+
+
+def said_by_http(status: int, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The HTTP status of a reply, and its headers about pages. A header may stand there several times."""
+    said = {_STATUS: str(status)}
+    for name, value in headers:
+        header = name.title()
+        if header in _HEADERS:
+            said[header] = f"{said[header]}, {value}" if header in said else value
+    return said
 
 
 def note_content(beside: Mapping[str, Any], found: Findings) -> None:
@@ -30,3 +50,59 @@ def note_content(beside: Mapping[str, Any], found: Findings) -> None:
         is_list = bool(value) and isinstance(value, list) and plain_key(key) in LISTING_KEYS
         if is_list or aside.rows or aside.groups or any(each.content is not None for each in aside.files):
             found.problems.append(_MAY_BE_DATA)
+
+
+def note_headers(headers: Mapping[str, str], found: Findings) -> None:
+    """Note what the HTTP status and the headers of a reply say about its pages.
+
+    :param headers: what `said_by_http` returns.
+    """
+    signals, is_part = found.signals, headers.get(_STATUS) == "206"
+    if "Content-Range" in headers:
+        _note_range(headers["Content-Range"].strip(), signals, is_part=is_part)
+    elif is_part:
+        signals.unclear.append("its HTTP status 206 says that it is a part")
+    if any(map(_is_next, _LINK_START.split(headers.get("Link", "")))):
+        _note_more("Link", signals)
+    # A total of 1 may mean the reply itself, and the total of a group may count what is in the groups below it. A text
+    # that is no number may mean that the total is not known.
+    total = integer(headers.get("X-Total-Count", "").strip())
+    may_differ = found.group_paths or found.groups or (total == 1 and (found.files or found.rows))
+    if total is not None and not may_differ:
+        signals.note("X-Total-Count", total)
+
+
+def _note_range(text: str, signals: Signals, *, is_part: bool) -> None:
+    """Note a range such as `files 0-9/20`. With a status of 200, `*` behind the `/` only says that the size is unknown.
+
+    Some servers count from 1. There, `1-20/20` is the whole, too.
+    """
+    parts = _RANGE.fullmatch(text)
+    if parts is None:
+        signals.doubt("Content-Range", "its {} is not understood")
+        return
+    first, last, size = (None if each is None else integer(each) for each in parts.groups())
+    if size is None:
+        if is_part:
+            _note_more("Content-Range", signals)
+    elif first is None or last is None:
+        if size > 0:
+            _note_more("Content-Range", signals)
+    elif last - first + 1 < size:
+        if last + 1 < size:
+            _note_more("Content-Range", signals)
+        if first > 0:
+            signals.later.append("Content-Range")
+
+
+def _is_next(link: str) -> bool:
+    """Whether one link of the header `Link`, such as `<https://…>; rel="next"`, leads to the next page."""
+    address, _, parameters = link.partition(">")
+    relation = _RELATION.search(parameters)
+    relations = next(filter(None, relation.groups()), "").lower().split() if relation else ()
+    return "next" in relations and address.strip(" <") != ""
+
+
+def _note_more(header: str, signals: Signals) -> None:
+    signals.flagged = True
+    signals.more.append(header)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnosity.results.addresses import holds_address, is_signed, kind_of_address
-from learnosity.results.around import note_content
+from learnosity.results.around import note_content, note_headers
 from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
@@ -82,6 +82,7 @@ def classify(
     declaration: Declaration | None = None,
     first_page: bool = True,
     beside: Mapping[str, Any] = _NONE,
+    headers: Mapping[str, str] = _NONE,
 ) -> Reading:
     """Decide what a reply contains.
 
@@ -91,12 +92,13 @@ def classify(
     :param declaration: where the files are in the reply, if the Airflow connection declares it.
     :param first_page: whether the call had no cursor. After the first page, an empty reply is the end of the list.
     :param beside: what stands beside `meta` and `data`. It is judged as what stands in `meta`.
+    :param headers: what HTTP says about the pages of the reply (`around.said_by_http`).
     :returns: what the reply contains, or why it is not understood.
     :raises UnsafeNameError: when a file name cannot be used as a path.
     """
     if beside and data is None and declaration is None:
         # A reply without `data` may list its files at its top level. It counts only if all of it is read as such.
-        bare = classify(meta, beside, dataset_id=dataset_id, first_page=first_page)
+        bare = classify(meta, beside, dataset_id=dataset_id, first_page=first_page, headers=headers)
         if isinstance(bare, Files):
             return bare
     reply = {"meta": dict(meta), "data": data, **beside}
@@ -117,6 +119,7 @@ def classify(
         before = len(found.signals.open_counts)
         _read_meta({key: value for key, value in box.items() if key != "records"}, found)
         found.note_box("meta", before, {})
+    note_headers(headers, found)
     _compare_counts({"meta.records": meta.get("records"), "records": beside.get("records")}, data, found)
     if found.signals.failed:
         return Failed(found.signals.failed)

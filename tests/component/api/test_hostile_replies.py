@@ -221,3 +221,28 @@ async def test_a_store_that_answers_without_an_end_ends_nothing_but_the_put(stat
             with pytest.raises(BrokenWriteError, match=f"HTTP {status}"):
                 await put
         assert served.given < SOCKETS_HOLD
+
+
+async def test_what_http_says_about_the_pages_of_a_listing_is_kept() -> None:
+    body = b'{"meta": {"status": true}, "data": [], "next": "x"}'
+    headers = {"link": "<https://h/2>; rel=next", "Content-Range": "files 0-0/2", "X-TOTAL-COUNT": "2", "Server": "s"}
+
+    async def behaviour(asked: Exchange) -> None:
+        await asked.take()
+        await asked.give(
+            reply(206, body, headers).replace(b"\r\nServer:", b"\r\nLink: <https://h/9>; rel=last\r\nServer:")
+        )
+
+    async with hand_made(behaviour) as served:
+        config = ApiConfig(Credentials("k" * 16, "s" * 40), base_url=served.url, trust_env=False)
+        async with LearnosityClient(config, attempts=1) as client:
+            listing = await client.dataset("x", str(uuid.uuid4()))
+            assert listing.beside == {"next": "x"}
+            assert listing.headers == {
+                ":status": "206",
+                "Link": "<https://h/2>; rel=next, <https://h/9>; rel=last",
+                "Content-Range": "files 0-0/2",
+                "X-Total-Count": "2",
+            }
+            assert not (await client.initialise({"dataset_type": "x"})).headers
+            assert await client.job_records() == []

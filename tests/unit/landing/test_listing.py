@@ -77,13 +77,13 @@ async def test_pages_are_followed_until_there_is_no_cursor() -> None:
 
 async def test_what_stands_beside_the_data_is_read_on_every_page() -> None:
     first = Reply({"status": True}, rows("a"), beside={"next": "2", "total": 2})
-    last = Reply({"status": True}, None, beside=rows("b"))
+    last = Reply({"status": True}, None, beside=rows("b"), headers={"X-Total-Count": "2"})
     pages = Pages(first, last)
     assert (await pages.list()).names() == ["a", "b"]
     assert [asked.get("next") for asked in pages.asked] == [None, "2"]
-    for beside in ({"has_more": True}, {"total": 3}):
+    for beside, headers in (({"has_more": True}, {}), ({"total": 3}, {}), ({}, {":status": "206"})):
         with pytest.raises(UnexpectedReplyError):
-            await Pages(first, Reply({"status": True}, rows("b"), beside)).list()
+            await Pages(first, Reply({"status": True}, rows("b"), beside, headers)).list()
 
 
 async def test_an_empty_page_ends_the_listing_even_when_it_names_a_next_one() -> None:

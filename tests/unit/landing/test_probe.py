@@ -61,11 +61,12 @@ async def test_files_of_one_name_and_a_reply_that_is_not_understood_are_told_wit
 
 async def test_what_stands_beside_the_data_is_read_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     names = FakeClient(["a.json"])
-    for beside, told in (
-        ({"next": "Schmidt"}, "there are further pages"),
-        ({"has_more": True}, "not understood: it says by `has_more` that there is more"),
+    for beside, headers, told in (
+        ({"next": "Schmidt"}, {}, "there are further pages"),
+        ({"has_more": True}, {}, "not understood: it says by `has_more` that there is more"),
+        ({}, {":status": "206"}, "not understood: its HTTP status 206 says that it is a part"),
     ):
-        reply = replace(await names.dataset("t", ID), beside=beside)
+        reply = replace(await names.dataset("t", ID), beside=beside, headers=headers)
         monkeypatch.setattr(FakeClient, "dataset", AsyncMock(return_value=reply))
         said = await report()
         monkeypatch.undo()

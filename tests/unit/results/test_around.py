@@ -1,4 +1,4 @@
-"""What stands around the `data` of a reply is read: other keys at the top level."""
+"""What stands around the `data` of a reply is read: other keys at the top level, and the HTTP headers about pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from learnosity.results.around import said_by_http
 from learnosity.results.reading import (
     Empty,
     Failed,
@@ -32,6 +33,8 @@ def around(
     results: Any = None,
     *,
     first_page: bool = True,
+    headers: Mapping[str, str] | None = None,
+    status: int = 200,
     **meta: Any,
 ) -> Reading:
     return classify(
@@ -41,7 +44,12 @@ def around(
         declaration=parse_declaration({"results": results}),
         first_page=first_page,
         beside=beside,
+        headers=said_by_http(status, (headers or {}).items()),
     )
+
+
+def said(headers: Mapping[str, str], data: Any = None, *, status: int = 200, **more: Any) -> Reading:
+    return around([A] if data is None else data, {}, headers=headers, status=status, **more)
 
 
 @pytest.mark.parametrize("data", DATA.values(), ids=DATA)
@@ -264,3 +272,117 @@ class TestDeclared:
     )
     def test_it_does_not_switch_off_the_proof(self, beside: dict[str, Any]) -> None:
         assert isinstance(around(None, {"files": [A, B], **beside}, AT_THE_TOP), NotUnderstood)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        f'<{NEXT}>; rel="next"',
+        f"<{NEXT}>; rel=next",
+        f"<{NEXT}>;rel='next'",
+        f'<{NEXT}>; REL = "Next"',
+        f'<{NEXT}>; title="b, c"; rel="next"',
+        f'<{NEXT}>; rel="last next"',
+        f'<https://h/1>; rel="self", <{NEXT}>; rel="next", <https://h/9>; rel="last"',
+        f'<https://h/a,b>; rel=preload,<{NEXT}>; rel="next"',
+    ],
+)
+def test_a_link_to_the_next_page_in_a_header_says_that_there_is_more(link: str) -> None:
+    for data in ([A], {"files": [A]}, [ROW], GROUP):
+        assert "by `Link` that there is more" in why(said({"link": link}, data))
+    assert isinstance(said({"Link": link}, next="abc"), Files)  # this page can be asked for
+    reading = said({"Link": link}, [], next="abc", first_page=False)
+    assert isinstance(reading, Empty)
+    assert reading.more
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        *(
+            f'<https://h/x>; rel="{each}"'
+            for each in ("self", "prev", "first", "last", "preload", "canonical", "x-next")
+        ),
+        "<https://h/x.js>; rel=preload; as=script, <https://h/x.css>; rel=preload",
+        '<https://h/1>; rel="first", <https://h/1>; rel="last"',
+        '<https://h/next>; rel="alternate"; title="next"',
+        '<>; rel="next"',
+        '; rel="next"',
+        "<https://h/next>",
+        "next",
+        "",
+        "," * 5000,
+        "<" * 5000 + "; rel" * 1000,
+    ],
+    ids=lambda link: link[:60],
+)
+def test_another_link_in_a_header_says_nothing(link: str) -> None:
+    for data, kind in (([A], Files), ([ROW], Inline), (GROUP, Group)):
+        assert isinstance(said({"Link": link}, data), kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "is_whole"),
+    [
+        ("files 0-1/2", 200, True),
+        ("items 0-1/2", 206, True),
+        ("items=0-1/2", 200, True),
+        ("bytes 0-99/100", 200, True),
+        ("files 1-2/2", 200, True),
+        ("0-1/2", 200, True),
+        ("0-1/*", 200, True),
+        ("*/*", 200, True),
+        (" files 0-1/2 ", 200, True),
+        ("0-1/*", 206, False),
+        ("*/*", 206, False),
+        ("*/2", 200, False),
+        ("files 0-0/2", 200, False),
+        ("files 0-0/2", 206, False),
+        ("files 1-1/2", 200, False),
+        ("files 1-2/3", 200, False),
+        ("bytes 0-99/151560", 200, False),
+        ("files 0-1/2, files 0-1/9", 200, False),
+        ("files", 200, False),
+        ("", 200, False),
+    ],
+)
+def test_a_range_in_a_header_is_the_whole_or_the_listing_is_a_part(text: str, status: int, is_whole: bool) -> None:
+    reading = said({"content-range": text}, [A, B], status=status)
+    assert isinstance(reading, Files if is_whole else NotUnderstood)
+    assert is_whole or "`Content-Range`" in why(reading)
+
+
+def test_a_range_of_one_page_of_several_is_right_where_the_next_can_be_asked_for() -> None:
+    assert isinstance(said({"Content-Range": "files 0-0/2"}, status=206, next="abc"), Files)
+    last = said({"Content-Range": "files 1-1/2"}, status=206, first_page=False)
+    assert isinstance(last, Files)
+    assert last.next_cursor is None
+    assert "that there is more" in why(said({"Content-Range": "files 1-1/3"}, first_page=False))
+
+
+def test_a_status_of_206_without_a_range_is_a_part() -> None:
+    for data in ([A], [ROW], GROUP):
+        assert why(said({}, data, status=206)) == "its HTTP status 206 says that it is a part"
+        for status in (200, 201, 203):
+            assert not isinstance(said({}, data, status=status), NotUnderstood)
+
+
+@pytest.mark.parametrize(
+    ("total", "is_right"),
+    [("2", True), (" 2 ", True), ("1", True), ("", True), ("unknown", True), ("-1", True), ("3", False), ("0", False)],
+)
+def test_a_total_in_a_header_must_agree(total: str, is_right: bool) -> None:
+    for data in ([A, B], {"files": [A, B]}, [ROW, ROW]):
+        reading = said({"x-total-count": total}, data)
+        assert isinstance(reading, Files | Inline) == is_right
+        assert is_right or "its `X-Total-Count` is" in why(reading)
+    assert isinstance(said({"X-Total-Count": total}, GROUP), Group)  # it may count what is in the groups below
+
+
+def test_a_total_in_a_header_is_that_of_all_pages_and_a_declared_count_goes_first() -> None:
+    reading = said({"X-Total-Count": "3"}, next="abc")
+    assert isinstance(reading, Files)
+    assert reading.total == 3
+    assert "`X-Total-Count` is 1, and 0" in why(said({"X-Total-Count": "1"}, {"files": []}))
+    declared = {"files": "data[]", "url": "url", "name": "name", "count": "length(data)"}
+    assert names(said({"X-Total-Count": "9"}, results=declared)) == ["a.json"]
