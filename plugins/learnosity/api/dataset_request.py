@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from learnosity.api.field_checks import (
+    Problem,
     check_organisation_id,
     check_request,
     filter_problems,
@@ -29,7 +30,6 @@ ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 # Maximum number of ids in `filters.activity_id`. Learnosity documents this limit only for the type `ACTIVITY_SUMMARY`.
 # For other types, the number is not checked.
 MAX_ACTIVITIES = 10
-_NO_OBJECT = "{} must be a JSON object."
 # The publication of a dataset adds an event to an Airflow asset, so that DAGs can be scheduled on it. Each dataset type
 # has its own asset. The URI of the asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
@@ -174,63 +174,76 @@ class DatasetRequest:
         :param templates: whether its templates are rendered later; default False.
         :raises RequestError: something is wrong. The message lists all problems and what to do.
         """
+        _refuse(self.problems(has_input=has_input, require_complete=require_complete, templates=templates))
+
+    def problems(self, *, has_input: bool, require_complete: bool = False, templates: bool = False) -> list[Problem]:
+        """What `check` finds, each with its place in the request. `input_uri` is a place, too."""
         problems = [*self._problems(templates), *self._input_problems(has_input)]
         fields = self.options.get("fields") if isinstance(self.options, Mapping) else None
         if require_complete and self.kind.by_group and isinstance(fields, list) and "population" not in fields:
-            problems.append('require_complete compares users with the population: add "population" to options.fields.')
-        _refuse(problems)
+            what = 'require_complete compares users with the population: add "population" to options.fields.'
+            problems.append(Problem(("options", "fields"), what))
+        return problems
 
     def check_existing(self, dataset_id: str | None) -> None:
         """Check a dataset that exists already: it needs an id, and `body` needs fields of the right types.
 
         :raises RequestError: the id is missing, or a field is of another type. The message lists all problems.
         """
-        problems = () if dataset_id else ("create is false: set dataset_id to the id of the dataset that exists.",)
-        wrong = [name for name in ("filters", "options") if not isinstance(getattr(self, name), Mapping)]
-        _refuse([*problems, *map(_NO_OBJECT.format, wrong), *_group_problems(self.groups)])
+        what = "create is false: set dataset_id to the id of the dataset that exists."
+        problems = () if dataset_id else (Problem(("dataset_id",), what),)
+        _refuse([*problems, *self._no_objects(), *_group_problems(self.groups)])
 
-    def _problems(self, templates: bool) -> list[str]:
+    def _problems(self, templates: bool) -> list[Problem]:
         problems = []
         if not self.dataset_type:
-            problems.append("dataset_type is empty; the known ones are " + ", ".join(KNOWN_TYPES) + ".")
+            what = f"dataset_type is empty; the known ones are {', '.join(KNOWN_TYPES)}."
+            problems.append(Problem(("dataset_type",), what))
         return [
             *problems,
             *_group_problems(self.groups),
             *self._form_problems(templates),
         ]
 
-    def _form_problems(self, templates: bool) -> list[str]:
-        """Filters and options that are of no known form. What types of other names take is not known."""
+    def _no_objects(self) -> list[Problem]:
         given = {"filters": self.filters, "options": self.options}
-        if wrong := [_NO_OBJECT.format(name) for name, value in given.items() if not isinstance(value, Mapping)]:
+        wrong = [name for name, value in given.items() if not isinstance(value, Mapping)]
+        return [Problem((name,), f"{name} must be a JSON object.") for name in wrong]
+
+    def _form_problems(self, templates: bool) -> list[Problem]:
+        """Filters and options that are of no known form. What types of other names take is not known."""
+        if wrong := self._no_objects():
             return wrong
         if self.dataset_type not in KNOWN_TYPES:
             return []
         most = MAX_ACTIVITIES if self.kind.needs_activities else None
         return [*filter_problems(self.filters, most), *option_problems(self.options, templates=templates)]
 
-    def _input_problems(self, has_input: bool) -> list[str]:
+    def _input_problems(self, has_input: bool) -> list[Problem]:
         """What the request lacks for its dataset type, or has although the type does not allow it."""
         kind, problems = self.kind, []
+
+        def note(what: str, *place: str) -> None:
+            problems.append(Problem(place, f"{kind.name} {what}"))
+
         if kind.input == "required" and not has_input:
-            problems.append(f"{kind.name} needs input files: set input_uri to the files of users and their groups.")
+            note("needs input files: set input_uri to the files of users and their groups.", "input_uri")
         if kind.by_group and not self.groups:
-            problems.append(
-                f'{kind.name} needs a hierarchy: set groups, top level first, such as [{{"key": "school", "label": '
-                '"School"}].'
-            )
+            example = '[{"key": "school", "label": "School"}]'
+            note(f"needs a hierarchy: set groups, top level first, such as {example}.", "groups")
         if kind.needs_activities and isinstance(self.filters, Mapping) and not self.filters.get("activity_id"):
-            problems.append(f'{kind.name} needs activities: set filters, such as {{"activity_id": ["…"]}}.')
+            note('needs activities: set filters, such as {"activity_id": ["…"]}.', "filters", "activity_id")
         if has_input and self.filters and not kind.filters_with_input:
-            problems.append(f"{kind.name} takes either input files or filters: empty input_uri or filters.")
+            note("takes either input files or filters: empty input_uri or filters.", "input_uri")
         if kind.needs_input_or_filters and not has_input and not names_something(self.filters):
-            problems.append(f"{kind.name} needs input files or filters: set input_uri, or filters such as activity_id.")
+            what = "needs input files or filters: set input_uri, or filters such as activity_id."
+            note(what, "filters" if self.filters else "input_uri")
         return problems
 
 
-def _refuse(problems: Sequence[str]) -> None:
+def _refuse(problems: Sequence[Problem]) -> None:
     if problems:
-        listed = "\n  ".join(problems)
+        listed = "\n  ".join(each.what for each in problems)
         raise RequestError(f"The run config cannot become a dataset; nothing was sent to Learnosity:\n  {listed}")
 
 
@@ -248,18 +261,21 @@ def check_dataset_id(value: str | None) -> str | None:
         raise RequestError(f"dataset_id {str(value)[:60]!r} is not a UUID; leave it empty to get a new one.") from None
 
 
-def _group_problems(groups: Any) -> list[str]:
+def _group_problems(groups: Any) -> list[Problem]:
     if not isinstance(groups, Sequence) or isinstance(groups, str):
-        return ["groups must be a list of {key, label}, top level first."]
-    problems, keys = [], []
-    for position, group in enumerate(groups, start=1):
+        return [Problem(("groups",), "groups must be a list of {key, label}, top level first.")]
+    problems = []
+    entries: dict[str, int] = {}  # the first entry of each key
+    for position, group in enumerate(groups):
+        entry = position + 1
         key = group.get("key") if isinstance(group, Mapping) else None
         if not isinstance(key, str) or not key:
-            problems.append(f"groups: entry {position} must be an object with `key` and `label`.")
+            what = f"groups: entry {entry} must be an object with `key` and `label`."
+            problems.append(Problem(("groups", position), what))
         elif any(char in '"\\' or ord(char) < 0x20 for char in key):
-            problems.append(f'groups: the key of entry {position} may not hold ", \\ or a control character.')
-        else:
-            keys.append(key)
-    if len(set(keys)) != len(keys):
-        problems.append("groups: every level needs a key of its own.")
+            what = f'groups: the key of entry {entry} may not hold ", \\ or a control character.'
+            problems.append(Problem(("groups", position, "key"), what))
+        elif (first := entries.setdefault(key, entry)) != entry:
+            what = f"groups: every level needs a key of its own, and entry {entry} has that of entry {first}."
+            problems.append(Problem(("groups", position, "key"), what))
     return problems

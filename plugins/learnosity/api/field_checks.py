@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from learnosity.errors import RequestError
@@ -17,6 +17,17 @@ from learnosity.errors import RequestError
 # Names of the fields of `DatasetRequest`. The params of a run config with these names are sent to Learnosity.
 REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+
+
+class Problem(NamedTuple):
+    """What is wrong with a request.
+
+    :param place: the keys and list positions that lead to the value. A missing value has the place where it should be.
+    :param what: what is wrong, and what to do.
+    """
+
+    place: tuple[str | int, ...]
+    what: str
 
 
 def unknown_names(given: Collection[str], known: Collection[str]) -> list[str]:
@@ -110,28 +121,46 @@ def names_something(filters: Any) -> bool:
     return not isinstance(filters, Mapping) or any(value not in (None, "", [], {}) for value in filters.values())
 
 
-def filter_problems(filters: Mapping[str, Any], most: int | None) -> list[str]:
+def filter_problems(filters: Mapping[str, Any], most: int | None) -> list[Problem]:
     """What is wrong with the filters of a known type. `most`: most activities; None = the limit is not known."""
     times = {name: _moment(filters.get(name)) for name in ("mintime", "maxtime")}
-    problems = [f"filters.{name} is no time: the number is too large." for name in times if times[name] == math.inf]
+    problems = [
+        Problem(("filters", name), f"filters.{name} is no time: the number is too large.")
+        for name in times
+        if times[name] == math.inf
+    ]
     begin, end = times.values()
     if not problems and begin is not None and end is not None and begin > end:
-        problems.append("filters.mintime is after filters.maxtime: no session can match.")
-    activities = filters.get("activity_id")
+        what = "filters.mintime is after filters.maxtime: no session can match."
+        problems.append(Problem(("filters", "mintime"), what))
+    activities, place = filters.get("activity_id"), ("filters", "activity_id")
     if activities is None:
         return problems
-    if (
-        not isinstance(activities, Sequence)
-        or isinstance(activities, str)
-        or not all(isinstance(activity, str) and activity for activity in activities)
-    ):
-        problems.append("filters.activity_id must be a list of activity ids.")
+    if not isinstance(activities, Sequence) or isinstance(activities, str):
+        problems.append(Problem(place, 'filters.activity_id must be a list of activity ids, such as ["maths"].'))
+    elif wrong := _no_text(place, activities, "activity ids", may_be_empty=False):
+        problems.append(wrong)
     elif most is not None and len(activities) > most:
-        problems.append(
+        what = (
             f"filters.activity_id names {len(activities)} activities; Learnosity takes at most {most}: "
             "split them over several datasets."
         )
+        problems.append(Problem(place, what))
     return problems
+
+
+def _no_text(place: tuple[str, ...], entries: Sequence[Any], wanted: str, *, may_be_empty: bool) -> Problem | None:
+    """The problem of the first entry that is no text; None = all are texts.
+
+    An id of digits alone is a number in YAML and JSON if it stands there without quotes.
+    """
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, str) or not (entry or may_be_empty):
+            shown = "empty" if entry in (None, "") else json.dumps(entry, default=str)[:60]
+            advice = "write it in quotes" if isinstance(entry, int | float) else "write a text, or remove it"
+            what = f"{'.'.join(place)} must be a list of {wanted}, and its entry {position + 1} is {shown}: {advice}."
+            return Problem((*place, position), what)
+    return None
 
 
 def _moment(value: Any) -> float | None:
@@ -151,7 +180,7 @@ def _moment(value: Any) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def option_problems(options: Mapping[str, Any], *, templates: bool = False) -> list[str]:
+def option_problems(options: Mapping[str, Any], *, templates: bool = False) -> list[Problem]:
     """What is wrong with the options of a known type.
 
     :param templates: whether the options have templates that are rendered later, as in a schedule file. A template
@@ -167,15 +196,15 @@ def option_problems(options: Mapping[str, Any], *, templates: bool = False) -> l
         ("default_users_sort_field", "user_fields", "default_users_sort_order"),
     ):
         wanted, offered = options.get(sort), options.get(fields)
-        if offered is not None and not _is_names(offered):
-            problems.append(f'options.{fields} must be a list of names, such as ["population"].')
+        if offered is not None and not isinstance(offered, list):
+            what = f'options.{fields} must be a list of names, such as ["population"].'
+            problems.append(Problem(("options", fields), what))
+        elif wrong := _no_text(("options", fields), offered or (), "names", may_be_empty=True):
+            problems.append(wrong)
         names = offered if isinstance(offered, list) and not any(map(is_template, (wanted, *offered))) else None
         if wanted is not None and names is not None and wanted not in names:
-            problems.append(f"options.{sort} is {wanted!r}, which is not among options.{fields}.")
+            what = f"options.{sort} is {wanted!r}, which is not among options.{fields}."
+            problems.append(Problem(("options", sort), what))
         if options.get(order) not in (None, "asc", "desc") and not is_template(options[order]):
-            problems.append(f"options.{order} must be 'asc' or 'desc'.")
+            problems.append(Problem(("options", order), f"options.{order} must be 'asc' or 'desc'."))
     return problems
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jsonschema import Draft202012Validator
 
 from learnosity.api.dataset_request import ASSET_PREFIX, KNOWN_TYPES, OTHER_DATASETS, DatasetRequest
-from learnosity.errors import RequestError
 from learnosity.run_config import REQUEST_KEYS
 from learnosity.schedules.crons import cron_problem
 from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
@@ -58,7 +57,7 @@ def check(file: str, text: YamlText) -> Schedule | list[ScheduleProblem]:
     problems += [problem(place, what) for place, what in _shape(values)]
     if not problems:
         schedule = Schedule(file=file, **values)
-        problems = [problem(place, what) for place, what in _sense(schedule)]
+        problems = [problem(_standing(text.value, place), what) for place, what in _sense(schedule)]
         if not problems:
             return schedule
     more = len(problems) - MAX_PROBLEMS
@@ -150,16 +149,13 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
     for place, text in texts(schedule.params, ("params",)):
         if what := template_problem(text):
             yield place, what
-    try:
-        request = {key: schedule.params.get(key) for key in REQUEST_KEYS}
-        DatasetRequest.from_mapping(request).check(
-            has_input=bool(schedule.params.get("input_uri")),
-            require_complete=schedule.params.get("require_complete") is True,
-            templates=True,
-        )
-    except RequestError as error:
-        for line in str(error).splitlines()[1:] or [str(error)]:
-            yield ("params",), line.strip()
+    request = DatasetRequest.from_mapping({key: schedule.params.get(key) for key in REQUEST_KEYS})
+    for place, what in request.problems(
+        has_input=bool(schedule.params.get("input_uri")),
+        require_complete=schedule.params.get("require_complete") is True,
+        templates=True,
+    ):
+        yield ("params", *place), what
 
 
 def _updated(dataset_type: str) -> set[str]:
@@ -189,6 +185,16 @@ def line_of(lines: Mapping[Place, int], place: Place) -> int:
     while place and place not in lines:
         place = place[:-1]
     return lines.get(place, 1)
+
+
+def _standing(value: Any, place: Place) -> Place:
+    """The part of a place that stands in the file: a key that is missing has no line."""
+    for depth, key in enumerate(place):
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            return place[:depth]
+    return place
 
 
 def _dotted(place: Place) -> str:
