@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jsonschema import Draft202012Validator
 
 from learnosity.api.dataset_request import ASSET_PREFIX, KNOWN_TYPES, OTHER_DATASETS, DatasetRequest
+from learnosity.errors import RequestError, StorageError
 from learnosity.run_config import REQUEST_KEYS
 from learnosity.schedules.crons import cron_problem
 from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
-from learnosity.schedules.templates import template_problem
+from learnosity.schedules.templates import is_template, template_problem
 from learnosity.schedules.yaml_text import Place, YamlText
+from learnosity.storage.uris import parse_uri
 
 # At most this many problems of one file are reported; the others are counted. A list with the same mistake in each
 # entry could have thousands of problems.
@@ -67,6 +69,27 @@ def check(file: str, text: YamlText) -> Schedule | list[ScheduleProblem]:
 def printable(text: str) -> str:
     """A text without characters that a log or a database cannot hold."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+def column_problem(schedule: Schedule) -> str | None:
+    """Which keys of `input_columns` no record of the dataset type has; None = there are none.
+
+    They are no problem of the file: with the extra `input_check: json` of the connection, a record may have any key.
+    """
+    columns = schedule.params.get("input_columns")
+    if not columns:
+        return None
+    from learnosity.inputs.records import schema_for  # imported here, because few files name columns
+
+    keys = [str(group["key"]) for group in schedule.params.get("groups", ())]
+    if any(map(is_template, keys)):
+        # The keys of the levels are known to a run alone, so the columns of levels are left out.
+        keys, columns = [], {key: name for key, name in columns.items() if not key.startswith("groups.")}
+    try:
+        schema_for(schedule.params["dataset_type"], keys, input_columns=columns)
+    except RequestError as error:
+        return f"{error} Runs fail, unless the extra `input_check` is `json` in their Learnosity connection."
+    return None
 
 
 def texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
@@ -156,6 +179,14 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
         templates=True,
     ):
         yield ("params", *place), what
+    # Only the form of a URI is checked, because which drivers and connections there are is known to a run alone.
+    for key in ("input_uri", "destination_uri"):
+        uri = str(schedule.params.get(key) or "").strip()
+        try:
+            if uri and not is_template(uri):
+                parse_uri(uri)
+        except StorageError as error:
+            yield ("params", key), str(error)
 
 
 def _updated(dataset_type: str) -> set[str]:

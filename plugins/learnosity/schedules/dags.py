@@ -33,7 +33,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.errors import PermanentError
 from learnosity.params import dataset_params
-from learnosity.schedules.checks import texts
+from learnosity.schedules.checks import column_problem, texts
 from learnosity.schedules.crons import skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
 from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
@@ -250,6 +250,8 @@ def _warnings(schedule: Schedule) -> list[str]:
     found = []
     if what := skipped_time(schedule.crons, schedule.timezone, datetime.now(UTC).year):
         found.append(f"{what}, because clocks change: choose another hour.")
+    if what := column_problem(schedule):
+        found.append(what)
     if schedule.assets:
         dated = sorted(set().union(*(dated_names(text) for _, text in texts(schedule.params, ("params",)))))
         if dated:

@@ -120,7 +120,7 @@ def template_filters(timezone: str, interval: Callable[[Any], Interval] | None =
 
 def template_problem(text: str) -> str | None:
     """What is wrong with a template, without rendering it; None = nothing was found."""
-    if not _is_template(text):
+    if not is_template(text):
         return None
     try:
         tree = _environment().parse(text)
@@ -152,10 +152,11 @@ def _unknown(names: set[str]) -> str | None:
 
 def dated_names(text: str) -> set[str]:
     """The names in a sound template that only runs with a logical date have."""
-    return set(find_undeclared_variables(_environment().parse(text)) & DATED) if _is_template(text) else set()
+    return set(find_undeclared_variables(_environment().parse(text)) & DATED) if is_template(text) else set()
 
 
-def _is_template(text: str) -> bool:
+def is_template(text: str) -> bool:
+    """Whether a text becomes another one when it is rendered."""
     return any(mark in text for mark in ("{{", "{%", "{#"))
 
 

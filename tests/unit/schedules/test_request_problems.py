@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from learnosity.errors import RequestError, StorageError
+from learnosity.inputs.find import find_input
+from learnosity.inputs.records import schema_for
+from learnosity.schedules.dags import scheduled_dags
 from learnosity.schedules.files import Schedule, parse
 
 HEAD = 'name: some\nschedule: "0 4 * * 1"\nparams:\n'
@@ -167,3 +173,100 @@ SOUND: list[Any] = [
 def test_what_learnosity_takes_is_a_schedule(params: str) -> None:
     found = parse("some.yaml", HEAD + params)
     assert isinstance(found, Schedule), found
+
+
+# What no store can be opened for, whatever packages and connections the deployment has.
+NO_PLACE = {
+    "s3://lake@/x.csv": "s3:// needs a bucket",
+    "s3:///x.csv": "s3:// needs a bucket",
+    "GS://lake@/*.csv": "gs:// needs a bucket",
+    "sftp:///x.csv": "sftp:// needs a bucket",
+    "s3://key:secret@bucket/x.csv": "never a user and password",
+    "file://data/x.csv": "has to be absolute",
+    "file:///": "has to be absolute",
+    "abfss://lake@con.tainer/x.csv": "no container of Azure has a dot in its name",
+    '"s3://b/a\\tb.csv"': "holds a tab or a line end",
+}
+
+
+@pytest.mark.parametrize("key", ["input_uri", "destination_uri"])
+@pytest.mark.parametrize(("uri", "message"), NO_PLACE.items())
+def test_a_uri_that_names_no_place_is_refused(key: str, uri: str, message: str) -> None:
+    (found,) = problems(TYPE["items"] + f"  {key}: {uri}\n")
+    assert found.startswith(f"some.yaml:5: params.{key}: ")
+    assert message in found
+    assert "secret" not in found
+
+
+def test_a_destination_may_be_no_uri_at_all() -> None:
+    (found,) = problems(TYPE["items"] + "  destination_uri: /data/datasets\n")
+    assert found.startswith("some.yaml:5: params.destination_uri: '/data/datasets' is not an object-storage URI.")
+
+
+@pytest.mark.parametrize("uri", [uri for uri in NO_PLACE if '"' not in uri])
+def test_a_run_would_refuse_it_before_it_opens_a_store(uri: str) -> None:
+    def open_store(_: str) -> Any:
+        raise AssertionError("a store is opened")
+
+    with pytest.raises(StorageError):
+        asyncio.run(find_input(uri, open_store))
+
+
+@pytest.mark.parametrize("key", ["input_uri", "destination_uri"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("s3://bucket/x.csv", "s3a://lake@bucket", "s3://lake@bucket/users/[ab]*.csv", "local:///data/x.csv"),
+        *("abfss://lake@account.dfs.core.windows.net/x.csv", "file:///data/a b.csv", "''", "null", "'s3://bucket/x '"),
+        # A driver of these schemes may be installed.
+        *("https://x/users.csv", "sftp://school@host/x.csv", "hdfs://lake@node/x.csv", "their-own://x"),
+        # What a template gives is known when it is rendered.
+        *(
+            "'s3://{{ dag_run.conf.bucket }}/x.csv'",
+            "'s3://{{ dag_run.conf.place }}'",
+            "'file://{% if 1 %}/x{% endif %}'",
+        ),
+        "'s3://lake@{{ dag_run.conf.bucket }}/x.csv'",
+    ],
+)
+def test_any_other_uri_is_left_to_the_run(key: str, uri: str) -> None:
+    found = parse("some.yaml", HEAD + TYPE["items"] + f"  {key}: {uri}\n")
+    assert isinstance(found, Schedule), found
+
+
+@pytest.mark.parametrize(
+    ("params", "columns", "warning"),
+    [
+        (GROUP, "{district: lea}", "'district' is no key of a record; did you mean 'groups.district'?"),
+        (GROUP, "{user_id: no, groups.school: s}", "'groups.school' is no key of a record"),
+        (TYPE["items"] + INPUT, "{session: s}", "'session' is no key of a record; did you mean 'session_id'?"),
+        (GROUP, "{user_id: no, groups.district: lea, session_id: s}", ""),
+        (GROUP, "{user_id: '{{ dag_run.conf.no }}'}", ""),
+        (GROUP, "{}", ""),
+        (GROUP, "null", ""),
+        (GROUP.replace("key: district", "key: '{{ dag_run.conf.level }}'"), "{groups.school: s, user_id: no}", ""),
+        (GROUP.replace("key: district", "key: '{{ dag_run.conf.level }}'"), "{id: no}", "'id' is no key of a record"),
+        (TYPE["items"] + INPUT, "{session_id: s, user_id: no}", ""),
+        (TYPE["items"].replace("ibk", "new"), "{anything: s}", ""),
+    ],
+)
+def test_a_column_of_no_key_is_told_in_the_log(
+    params: str, columns: str, warning: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "some.yaml").write_text(HEAD + params + f"  input_columns: {columns}\n")
+    assert list(scheduled_dags(tmp_path)) == ["learnosity_some"]
+    told = [record.getMessage() for record in caplog.records]
+    if not warning:
+        assert told == []
+        return
+    (text,) = told
+    assert text.startswith(f"some.yaml: input_columns cannot be used: {warning}")
+    assert "`input_check` is `json`" in text
+
+
+def test_a_column_of_no_key_may_be_meant() -> None:
+    """With the extra `input_check: json` of the connection, which is not known while files are read."""
+    columns = {"district": "lea"}
+    with pytest.raises(RequestError):
+        schema_for("sessions-summary-by-group", ["district"], input_columns=columns)
+    schema_for("sessions-summary-by-group", ["district"], input_columns=columns, any_object=True)
