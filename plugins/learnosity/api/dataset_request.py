@@ -16,6 +16,7 @@ from learnosity.api.field_checks import (
     check_organisation_id,
     check_request,
     filter_problems,
+    is_template,
     names_something,
     option_problems,
     plain_json,
@@ -201,7 +202,7 @@ class DatasetRequest:
             problems.append(Problem(("dataset_type",), what))
         return [
             *problems,
-            *_group_problems(self.groups),
+            *_group_problems(self.groups, templates=templates),
             *self._form_problems(templates),
         ]
 
@@ -261,7 +262,7 @@ def check_dataset_id(value: str | None) -> str | None:
         raise RequestError(f"dataset_id {str(value)[:60]!r} is not a UUID; leave it empty to get a new one.") from None
 
 
-def _group_problems(groups: Any) -> list[Problem]:
+def _group_problems(groups: Any, *, templates: bool = False) -> list[Problem]:
     if not isinstance(groups, Sequence) or isinstance(groups, str):
         return [Problem(("groups",), "groups must be a list of {key, label}, top level first.")]
     problems = []
@@ -272,7 +273,7 @@ def _group_problems(groups: Any) -> list[Problem]:
         if not isinstance(key, str) or not key:
             what = f"groups: entry {entry} must be an object with `key` and `label`."
             problems.append(Problem(("groups", position), what))
-        elif any(char in '"\\' or ord(char) < 0x20 for char in key):
+        elif any(char in '"\\' or ord(char) < 0x20 for char in key) and not (templates and is_template(key)):
             what = f'groups: the key of entry {entry} may not hold ", \\ or a control character.'
             problems.append(Problem(("groups", position, "key"), what))
         elif (first := entries.setdefault(key, entry)) != entry:

@@ -116,6 +116,11 @@ def check_organisation_id(value: object) -> int | None:
     raise RequestError("organisation_id must be a whole number or empty.")
 
 
+def is_template(value: Any) -> bool:
+    """Whether a value becomes another one when it is rendered."""
+    return isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))
+
+
 def names_something(filters: Any) -> bool:
     """Whether one of the filters has a value."""
     return not isinstance(filters, Mapping) or any(value not in (None, "", [], {}) for value in filters.values())
@@ -187,8 +192,8 @@ def option_problems(options: Mapping[str, Any], *, templates: bool = False) -> l
         becomes a text, so it may be a name or an order, but not a list.
     """
 
-    def is_template(value: Any) -> bool:
-        return templates and isinstance(value, str) and any(mark in value for mark in ("{{", "{%", "{#"))
+    def may_change(value: Any) -> bool:
+        return templates and is_template(value)
 
     problems = []
     for sort, fields, order in (
@@ -201,10 +206,10 @@ def option_problems(options: Mapping[str, Any], *, templates: bool = False) -> l
             problems.append(Problem(("options", fields), what))
         elif wrong := _no_text(("options", fields), offered or (), "names", may_be_empty=True):
             problems.append(wrong)
-        names = offered if isinstance(offered, list) and not any(map(is_template, (wanted, *offered))) else None
+        names = offered if isinstance(offered, list) and not any(map(may_change, (wanted, *offered))) else None
         if wanted is not None and names is not None and wanted not in names:
             what = f"options.{sort} is {wanted!r}, which is not among options.{fields}."
             problems.append(Problem(("options", sort), what))
-        if options.get(order) not in (None, "asc", "desc") and not is_template(options[order]):
+        if options.get(order) not in (None, "asc", "desc") and not may_change(options[order]):
             problems.append(Problem(("options", order), f"options.{order} must be 'asc' or 'desc'."))
     return problems

@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jsonschema import Draft202012Validator
 
 from learnosity.api.dataset_request import ASSET_PREFIX, KNOWN_TYPES, OTHER_DATASETS, DatasetRequest
+from learnosity.api.field_checks import is_template
 from learnosity.errors import RequestError, StorageError
 from learnosity.run_config import REQUEST_KEYS
 from learnosity.schedules.crons import cron_problem
 from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
-from learnosity.schedules.templates import is_template, template_problem
+from learnosity.schedules.templates import template_problem
 from learnosity.schedules.yaml_text import Place, YamlText
 from learnosity.storage.uris import parse_uri
 

@@ -14,6 +14,7 @@ import pendulum
 from jinja2 import Environment, TemplateSyntaxError, Undefined, nodes
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
+from learnosity.api.field_checks import is_template
 from learnosity.errors import PermanentError
 from learnosity.schedules.template_growth import growth, is_of_data
 
@@ -153,11 +154,6 @@ def _unknown(names: set[str]) -> str | None:
 def dated_names(text: str) -> set[str]:
     """The names in a sound template that only runs with a logical date have."""
     return set(find_undeclared_variables(_environment().parse(text)) & DATED) if is_template(text) else set()
-
-
-def is_template(text: str) -> bool:
-    """Whether a text becomes another one when it is rendered."""
-    return any(mark in text for mark in ("{{", "{%", "{#"))
 
 
 @lru_cache(maxsize=1)

@@ -210,6 +210,12 @@ def test_a_template_may_be_what_its_field_wants(fields: str, sort: str, order: s
         asked(options=options).check(has_input=True, templates=True)
 
 
+def test_a_group_key_may_be_a_template_that_is_rendered_later() -> None:
+    request = asked(groups=[{"key": '{{ params["level"] }}', "label": "Level"}])
+    request.check(has_input=True, templates=True)
+    assert "may not hold" in refusal(request)
+
+
 @pytest.mark.parametrize("template", ["{{ params.order }}", "{% if x %}asc{% endif %}", "{# up #}"])
 def test_a_template_that_nobody_renders_is_refused(template: str) -> None:
     assert "must be 'asc' or 'desc'" in refusal(asked(options={"default_sort_order": template}))

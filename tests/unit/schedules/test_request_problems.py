@@ -164,6 +164,10 @@ SOUND: list[Any] = [
     pytest.param(activities("['1001', maths]"), id="a number in quotes"),
     pytest.param(activities("[007]"), id="with zeros"),
     pytest.param(activities('["{{ dag_run.conf.activity }}", maths]'), id="a template"),
+    *(
+        pytest.param(GROUP + f"    - {{key: {key}, label: L}}\n", id=f"a template as a group key: {key}")
+        for key in ("""'{{ dag_run.conf["level"] }}'""", """'{{ params["level"] }}'""", '"{{ run_id\\n }}"')
+    ),
     pytest.param(GROUP + "  require_complete: true\n  options:\n    fields: [population]\n", id="population"),
     pytest.param(GROUP + "  options:\n    fields: ['{{ run_id }}']\n    default_sort_field: b\n", id="names"),
 ]
