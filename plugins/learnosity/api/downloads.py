@@ -111,6 +111,11 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
     if rest is None:
         if response.status != 200:
             raise TransferError(f"{what}: HTTP {response.status} in answer to a request for the whole file.")
+        # With status 200, this header has no meaning. But a server or proxy that sends it may send a part of the file.
+        if told := header("Content-Range"):
+            total = _of_whole(told)
+            if total is None or length not in (None, total):
+                raise TransferError(f"{what}: HTTP 200, but `Content-Range` does not say that the whole file comes.")
     else:
         if response.status != 206:
             raise ChangedFileError(f"{what}: the server cannot continue at byte {rest.start}.")
@@ -173,6 +178,14 @@ def _causes(error: BaseException) -> str:
     # In each text that quotes a URL, the URL stands last. It may contain blanks, because aiohttp quotes it unchanged.
     # So not only the text up to the next blank is removed, but all from `http://` or `https://` to the end.
     return ": ".join(re.sub(r"https?://.*", "", text, flags=re.IGNORECASE | re.DOTALL) for text in texts)
+
+
+def _of_whole(content_range: str) -> int | None:
+    """Bytes of the file, if the range is that of the whole file, such as `bytes 0-99/100`."""
+    found = _CONTENT_RANGE.fullmatch(content_range)
+    if found is None or int(found[1]) or found[3] != str(int(found[2]) + 1):
+        return None
+    return int(found[3])
 
 
 def _number(value: str | None) -> int | None:

@@ -200,6 +200,39 @@ async def test_only_200_begins_a_file(answer: bytes) -> None:
     assert "in answer to a request for the whole file" in str(error)
 
 
+ONLY_A_PART = [
+    f"bytes 0-99/{TOTAL}",
+    f"bytes 0-{TOTAL - 2}/{TOTAL}",
+    f"bytes 1-{TOTAL - 1}/{TOTAL}",
+    f"bytes 0-{TOTAL - 1}/{TOTAL + 1}",
+    f"bytes 0-{TOTAL}/{TOTAL + 1}",
+    f"bytes 0-{TOTAL - 1}/*",
+    f"bytes */{TOTAL}",
+    f"bytes 0-{TOTAL - 1}/{HUGE}",
+    "lines 0-9/10",
+    "yes",
+]
+
+
+@pytest.mark.parametrize("told", ONLY_A_PART)
+@pytest.mark.promise("whole or nothing")
+async def test_200_with_the_range_of_a_part_begins_no_file(told: str) -> None:
+    async with hand_made(answers(reply(200, BODY, {"Content-Range": told}))) as served:
+        error = await fails(served)
+    assert type(error) is TransferError
+    assert "does not say that the whole file comes" in str(error)
+
+
+@pytest.mark.parametrize("told", [f"bytes 0-{TOTAL - 1}/{TOTAL}", ""])
+async def test_200_with_the_range_of_the_whole_file_or_none_begins_it(told: str) -> None:
+    for answer in (
+        reply(200, BODY, {"Content-Range": told}),
+        reply(200, chunked(BODY), IN_CHUNKS | {"Content-Range": told}, length=False),
+    ):
+        async with hand_made(answers(answer)) as served:
+            assert await read(served) == BODY
+
+
 async def test_a_body_that_ends_before_its_length_is_no_file() -> None:
     async def breaks_off(asked: Exchange) -> None:
         await asked.give(reply(200, BODY)[:-1])
