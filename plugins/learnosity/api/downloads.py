@@ -55,6 +55,7 @@ class Download:
     :param total: bytes of the whole file; None = unknown.
     :param content_encoding: compression of the body, such as `gzip`. The body is not decompressed.
     :param tag: strong entity tag. The rest of the file can be asked for with it; None = it cannot.
+    :param until_close: whether only the end of the connection ends the body. Then a cut looks like the end.
     """
 
     what: object
@@ -64,6 +65,7 @@ class Download:
     content_encoding: str | None
     tag: str | None
     _response: Response = field(repr=False)
+    until_close: bool = False
 
     async def read(self, limit: int) -> memoryview:
         """The whole body. It is not copied if the server gives its length.
@@ -139,6 +141,7 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
         content_encoding=encoding,
         tag=tag,
         _response=response,
+        until_close=length is None and _ends_with_connection(response),
     )
 
 
@@ -186,6 +189,13 @@ def _of_whole(content_range: str) -> int | None:
     if found is None or int(found[1]) or found[3] != str(int(found[2]) + 1):
         return None
     return int(found[3])
+
+
+def _ends_with_connection(response: Response) -> bool:
+    """Whether neither a length nor chunks say where the body ends. HTTP/2 has another sign for it."""
+    header = response.get_header
+    chunks = "chunked" in (header("Transfer-Encoding") or "").lower()
+    return response.version.startswith("HTTP/1") and header("Content-Length") is None and not chunks
 
 
 def _number(value: str | None) -> int | None:

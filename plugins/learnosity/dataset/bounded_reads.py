@@ -242,12 +242,19 @@ class UnpackedSize(_Unpacked):
         self._most = most
         self.size = 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes up to now are one whole stream, or several; also if there are no bytes."""
+        return not (self._damaged or self.full or self._held) and self._member is None
+
     def may_be(self, size: int | None) -> bool:
-        """Whether the stream is whole and has `size` decompressed bytes, or whether this cannot be known here."""
+        """Whether the stream is whole and has `size` decompressed bytes, or whether this cannot be known here.
+
+        :param size: None = any number. Then a stream of more than `most` bytes may be whole.
+        """
         if self.full:
-            return False
-        is_whole = not self._damaged and self._member is None and not self._held
-        return self._unknown or (is_whole and self.size == size)
+            return size is None
+        return self._unknown or (self.is_whole and size in (None, self.size))
 
     def _give_up(self) -> None:
         self._damaged = self._unknown = True

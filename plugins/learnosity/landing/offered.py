@@ -6,6 +6,8 @@ error. A body of exactly the listed size is the file. Of any other body, the typ
 
 from __future__ import annotations
 
+import msgspec
+
 from learnosity.api.downloads import Download
 from learnosity.dataset.bounded_reads import UnpackedSize, can_unpack, compression, first_bytes
 from learnosity.errors import ChangedFileError, IncompleteDatasetError, OtherSizeError, TransferError
@@ -14,6 +16,12 @@ from learnosity.storage.errors import MAX_ANSWER_BYTES, begins_as_error, begins_
 
 _PAGE_NAMES = (".html", ".htm", ".xhtml")
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
+_GZIP_MAGIC = b"\x1f\x8b"
+# If the listing gives no size of a gzip file, not more than this is decompressed to see whether the file is whole. Very
+# few bytes may decompress to very many, and that would take hours.
+_MOST_UNPACKED = 2**36
+# A JSON file without any size is kept in memory up to this size, to see whether it is whole. A larger one is refused.
+_MOST_JSON = 1024 * 1024
 
 
 class Offered:
@@ -30,9 +38,22 @@ class Offered:
         self._received = 0
         self._begin = b""
         self._unpacked: UnpackedSize | None = None
-        """Counts the bytes before compression; None = not needed, because the listing gives no other size."""
-        if file.bytes is not None and file.bytes != size:
+        """Counts the bytes before compression, and sees whether they are whole; None = the size alone shows that."""
+        self._text: bytearray | None = None
+        """The body of a JSON file that must prove itself whole; None = not needed."""
+        self._must_prove = size is None and download.until_close
+        """Whether the size cannot show that the body is whole, and its end cannot, either."""
+        if file.bytes is None:
+            self._watch(file.path.lower(), compression(download.content_encoding))
+        elif file.bytes != size:
             self._unpacked = UnpackedSize(download.content_encoding, file.bytes)
+
+    def _watch(self, path: str, packed: str | None) -> None:
+        """Choose how a body proves itself whole, of which no size is listed."""
+        if packed in ("gzip", "x-gzip") or (packed is None and self._must_prove and path.endswith(".gz")):
+            self._unpacked = UnpackedSize("gzip", _MOST_UNPACKED)
+        elif packed is None and self._must_prove and path.endswith(".json"):
+            self._text = bytearray()
 
     @property
     def encoding(self) -> str | None:
@@ -89,14 +110,22 @@ class Offered:
     def take(self, piece: bytes | memoryview) -> None:
         """Judge the next bytes of the body, before they are written.
 
-        :raises ChangedFileError: the body is a web page, or the error of a store.
+        :raises ChangedFileError: the body is a web page, or the error of a store; or as `finish`.
         :raises OtherSizeError: see `finish`.
         """
         if not self._received:
             self._begin = bytes(piece[:MAX_ANSWER_BYTES])
             if (self.size is None or self.size != self.file.bytes) and (error := self._not_the_file()):
                 raise error
+            if self.file.bytes is None and not _GZIP_MAGIC.startswith(self._begin[:2]):
+                self._unpacked = None  # some servers name gzip beside a file that is not compressed
+            if self._must_prove and self._unpacked is None and self._text is None:
+                raise self._unproven()
         self._received += len(piece)
+        if self._text is not None:
+            self._text += piece
+            if len(self._text) > _MOST_JSON:
+                raise self._unproven()
         if self._unpacked is not None:
             self._unpacked.feed(piece)
             if self._received == self.size:
@@ -106,12 +135,25 @@ class Offered:
         """Judge the whole body. `take` does that itself if the size is known.
 
         :raises OtherSizeError: the file has another size than listed, before compression and after it.
+        :raises ChangedFileError: it is a damaged gzip, or nothing shows that it is whole.
         """
-        if self._unpacked is None or self._received == self.file.bytes:
+        unpacked, listed = self._unpacked, self.file.bytes
+        if self._received == listed:
             return
-        if not self._unpacked.may_be(self.file.bytes):
-            counted = f"more than {self.file.bytes}" if self._unpacked.full else self._unpacked.size
-            raise self.other_size(f"{self._received} bytes, {counted} before compression, {self.file.bytes} listed.")
+        if unpacked is not None and not unpacked.may_be(listed):
+            if listed is None:
+                raise ChangedFileError(f"{self.file.path!a}: its gzip content is damaged, or ends too early.")
+            counted = f"more than {listed}" if unpacked.full else unpacked.size
+            raise self.other_size(f"{self._received} bytes, {counted} before compression, {listed} listed.")
+        if self._must_prove and not (self._received and (unpacked.is_whole if unpacked else _is_json(self._text))):
+            raise self._unproven()
+
+    def _unproven(self) -> ChangedFileError:
+        return ChangedFileError(
+            f"{self.file.path!a}: the server does not say how long the file is, and ends it by closing the connection. "
+            "So it is not known whether all of it has arrived. Check the proxies on the way to the storage server "
+            "(docs/reliability.md)."
+        )
 
     def _not_the_file(self) -> ChangedFileError | None:
         text = first_bytes(self._begin, self.encoding, MAX_ANSWER_BYTES).decode(errors="replace")
@@ -156,6 +198,17 @@ def other_size(error: Exception, attempts: int, *, is_final: bool) -> TransferEr
         "file as it is now. If the error comes again, the listing does not give the sizes of files: declare `files` "
         "and `url` without `bytes` in the extra `results` of the connection (docs/reliability.md)."
     )
+
+
+def _is_json(text: bytearray | None) -> bool:
+    """Whether a text is a whole JSON object or list. A number is none: its first digits are a number, too."""
+    if not text or not text.lstrip().startswith((b"{", b"[")):
+        return False
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _is_page(content_type: str | None) -> bool:

@@ -233,6 +233,33 @@ async def test_200_with_the_range_of_the_whole_file_or_none_begins_it(told: str)
             assert await read(served) == BODY
 
 
+ENDS = [
+    pytest.param(reply(200, BODY), False, id="a length"),
+    pytest.param(reply(200, BODY, {"Content-Length": f"{TOTAL}, {TOTAL}"}), False, id="a length that is told twice"),
+    pytest.param(reply(200, chunked(BODY), IN_CHUNKS, length=False), False, id="chunks"),
+    pytest.param(reply(200, chunked(BODY), {"Transfer-Encoding": "Chunked"}, length=False), False, id="Chunked"),
+    pytest.param(reply(200, BODY, length=False), True, id="nothing"),
+    pytest.param(reply(200, BODY, {"Connection": "close"}, length=False), True, id="the connection"),
+    pytest.param(reply(200, BODY, {"Transfer-Encoding": "identity"}, length=False), True, id="no chunks"),
+    pytest.param(reply(200, BODY, length=False).replace(b"HTTP/1.1", b"HTTP/1.0"), True, id="nothing in HTTP/1.0"),
+]
+
+
+@pytest.mark.parametrize(("answer", "until_close"), ENDS)
+async def test_it_is_known_whether_only_the_end_of_the_connection_ends_a_body(answer: bytes, until_close: bool) -> None:
+    async def ends(asked: Exchange) -> None:
+        await asked.give(answer)
+        asked.end()
+
+    async with (
+        hand_made(ends) as served,
+        _transfer(served) as transfer,
+        transfer.get(f"{served.url}/out/a.json?{QUERY}") as found,
+    ):
+        assert found.until_close == until_close
+        assert bytes(await found.read(TOTAL)) == BODY
+
+
 async def test_a_body_that_ends_before_its_length_is_no_file() -> None:
     async def breaks_off(asked: Exchange) -> None:
         await asked.give(reply(200, BODY)[:-1])
@@ -457,6 +484,17 @@ def always(answer: bytes) -> Then:
 
 @pytest.mark.usefixtures("small_pieces")
 class TestLargeFiles:
+    @pytest.mark.promise("whole or nothing")
+    async def test_a_file_without_a_length_that_the_end_of_the_connection_ends_is_no_file(self) -> None:
+        async def ends(asked: Exchange) -> None:
+            await asked.give(reply(200, BODY, {"ETag": TAG}, length=False))
+            asked.end()
+
+        async with hand_made(ends) as served:
+            with pytest.raises(ChangedFileError, match="does not say how long the file is"):
+                await Large(size=None).read(served)
+            assert await Large().read(served) == BODY
+
     async def test_a_file_goes_on_where_it_was_cut_off(self) -> None:
         async with hand_made(cut_then(rest_from)) as served:
             large = Large()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from learnosity.api.downloads import Download
-from learnosity.errors import ChangedFileError, OtherSizeError
+from learnosity.errors import ChangedFileError, OtherSizeError, TransferError
 from learnosity.landing.offered import Offered, offered
 from learnosity.results.outcomes import ResultFile
 
@@ -54,10 +54,15 @@ class Reply:
 
 
 def download(
-    size: int | None, content_type: str | None = None, encoding: str | None = None, body: bytes = b""
+    size: int | None,
+    content_type: str | None = None,
+    encoding: str | None = None,
+    body: bytes = b"",
+    *,
+    until_close: bool = False,
 ) -> Download:
     response: Any = Reply(body)
-    return Download("GET", size, size, content_type, encoding, None, response)
+    return Download("GET", size, size, content_type, encoding, None, response, until_close)
 
 
 def check(name: str, body: bytes, content_type: str | None, *, listed: Any = None, kind: Any = None) -> Offered:
@@ -220,3 +225,113 @@ def test_one_that_unpacks_to_more_than_is_listed_has_one_message_however_it_come
             feed(found, body, piece)
         said.add(str(caught.value))
     assert len(said) == 1
+
+
+ROWS = b'[{"user_id": "u1", "score": 1.5}, {"user_id": "u2", "score": null}]\n'
+PROVE_THEMSELVES = [
+    pytest.param("a.json", None, ROWS, id="JSON"),
+    pytest.param("groups/A.JSON", "utf-8", b" \n" + ROWS[:-1], id="JSON with blanks before it"),
+    pytest.param("a.json", "identity", b'{"rows": {}}', id="an object"),
+    pytest.param("a.json", "gzip", gzip.compress(ROWS), id="JSON as gzip"),
+    pytest.param("a.csv", "gzip", gzip.compress(CONTENT), id="anything as gzip"),
+    pytest.param("a.csv", "X-GZIP, aws-chunked", gzip.compress(CONTENT), id="anything as gzip beside no compression"),
+    pytest.param("a.csv.gz", None, gzip.compress(CONTENT), id="a gzip file"),
+    pytest.param("a.json.GZ", "utf-8", gzip.compress(ROWS) + bytes(512), id="a gzip file with zero bytes behind it"),
+    pytest.param("a.csv.gz", None, gzip.compress(CONTENT) + gzip.compress(b"2"), id="a gzip file of two members"),
+    pytest.param("a.csv.gz", "gzip", gzip.compress(gzip.compress(ROWS)), id="a gzip file as gzip"),
+]
+
+
+def open_ended(name: str, encoding: str | None, *, listed: int | None = None) -> Offered:
+    return offered(ResultFile(name, bytes=listed), "url", download(None, None, encoding, until_close=True))
+
+
+@pytest.mark.parametrize("piece", [7, 1000, 1 << 20])
+@pytest.mark.parametrize(("name", "encoding", "body"), PROVE_THEMSELVES)
+def test_a_body_that_only_the_end_of_the_connection_ends_may_prove_itself_whole(
+    name: str, encoding: str | None, body: bytes, piece: int
+) -> None:
+    feed(open_ended(name, encoding), body, piece)
+
+
+@pytest.mark.parametrize("piece", [7, 1 << 20])
+@pytest.mark.parametrize(("name", "encoding", "body"), PROVE_THEMSELVES[:-2])
+@pytest.mark.promise("whole or nothing")
+def test_a_cut_of_a_body_that_only_the_end_of_the_connection_ends_is_no_file(
+    name: str, encoding: str | None, body: bytes, piece: int
+) -> None:
+    whole = len(body.rstrip(b"\0\n"))
+    for cut in {0, 1, 2, 9, whole // 2, whole - 8, whole - 1}:
+        with pytest.raises(TransferError, match="does not say how long the file is|damaged, or ends too early"):
+            feed(open_ended(name, encoding), body[:cut], piece)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "body"),
+    [
+        ("a.csv", None, b"a,b\n1,2\n"),
+        ("a", None, ROWS),
+        ("a.ndjson", None, b'{"a": 1}\n'),
+        ("a.parquet", None, b"PAR1" + bytes(20) + b"PAR1"),
+        ("a.json", None, b""),
+        ("a.json", None, b"123"),
+        ("a.json", None, b"true"),
+        ("a.json", None, b'{"a": 1}\n{"a": 2}\n'),
+        ("a.json", None, b"[" * 100_000 + b"]" * 100_000),
+        ("a.json", None, b"[" + b"1," * 600_000 + b"1]"),
+        ("a.json", "gzip", ROWS),
+        ("a.json", "br", ROWS),
+        ("a.json", "deflate", zlib.compress(ROWS)),
+        ("a.json", "gzip, gzip", gzip.compress(gzip.compress(ROWS))),
+        ("a.json.gz", None, ROWS),
+        ("a.json.gz", "br", gzip.compress(ROWS)),
+        ("a.csv.gz", None, gzip.compress(b"") * 1_002),
+    ],
+)
+@pytest.mark.promise("whole or nothing")
+def test_what_cannot_prove_itself_whole_needs_a_length(name: str, encoding: str | None, body: bytes) -> None:
+    with pytest.raises(ChangedFileError, match=f"{name}.*does not say how long the file is.*proxies") as caught:
+        feed(open_ended(name, encoding), body, 1 << 20)
+    assert not isinstance(caught.value, OtherSizeError)
+    feed(offered(ResultFile(name), "url", download(len(body), None, encoding)), body, 1 << 20)
+    feed(offered(ResultFile(name), "url", download(None, None, encoding)), body, 1 << 20)
+    feed(open_ended(name, encoding, listed=len(body)), body, 1 << 20)
+
+
+@pytest.mark.parametrize("listed", [len(CONTENT), 7])
+def test_a_listed_size_before_compression_proves_nothing_if_the_compression_is_not_known(listed: int) -> None:
+    with pytest.raises(ChangedFileError, match="does not say how long the file is"):
+        feed(open_ended("a.json", "br", listed=listed), CONTENT[:1000], 1 << 20)
+
+
+@pytest.mark.parametrize("body", [*PAGES, *ERRORS])
+def test_a_page_that_only_the_end_of_the_connection_ends_is_told_as_a_page(body: bytes) -> None:
+    for name in NAMES:
+        with pytest.raises(ChangedFileError, match="in place of the file"):
+            feed(open_ended(name, None), body, 1 << 20)
+
+
+@pytest.mark.parametrize("piece", [7, 1 << 20])
+@pytest.mark.parametrize("how", ["until the connection ends", "in chunks", "with its length"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(CONTENT)[:-8] + bytes(8),
+        gzip.compress(CONTENT)[:-4] + bytes(4),
+        gzip.compress(CONTENT)[:-1],
+        gzip.compress(CONTENT)[:400],
+        gzip.compress(CONTENT) + b"x",
+        gzip.compress(CONTENT) + gzip.compress(CONTENT)[:-9],
+    ],
+)
+@pytest.mark.promise("whole or nothing")
+def test_a_damaged_gzip_body_of_which_no_size_is_listed_is_no_file(body: bytes, how: str, piece: int) -> None:
+    length = len(body) if how == "with its length" else None
+    found = download(length, None, "gzip", until_close=how == "until the connection ends")
+    with pytest.raises(ChangedFileError, match="gzip content is damaged, or ends too early"):
+        feed(offered(ResultFile("a.json"), "url", found), body, piece)
+
+
+@pytest.mark.parametrize("body", [ROWS, b"", zlib.compress(ROWS)])
+def test_a_whole_body_that_is_only_called_gzip_is_a_file(body: bytes) -> None:
+    feed(offered(ResultFile("a.json"), "url", download(len(body), None, "gzip")), body, 1 << 20)
