@@ -47,6 +47,7 @@ READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
 MAX_PAGES = 100_000
+MAX_EMPTY_PAGES = 1_000  # maximum number of pages without files, one after the other, that say that more follows
 MAX_GROUPS = 1_000_000
 # Maximum number of groups that are requested at the same time.
 WALK_CONCURRENCY = 16
@@ -149,9 +150,11 @@ class ResultSet:
     async def _follow(self, page: Files | Empty) -> Listing:
         """The files of `page` and of all pages after it."""
         policy, seen, total = self._client.config.url_policy, set[str](), page.total
-        files = PagedFiles()
+        files, empty = PagedFiles(), 0
         while True:
+            empty += 1
             if isinstance(page, Files):
+                empty = 0
                 for _, url in page.files:
                     policy.check(url)
                 files.add(page)
@@ -162,6 +165,8 @@ class ResultSet:
                 break
             if cursor in seen:
                 raise UnexpectedReplyError("The listing repeats a cursor (it would never end); nothing was landed.")
+            if empty > MAX_EMPTY_PAGES:
+                raise UnexpectedReplyError(f"The listing has {empty} empty pages in a row; nothing was landed.")
             if len(seen) >= MAX_PAGES - 1:
                 raise UnexpectedReplyError(f"The listing has more than {MAX_PAGES} pages; nothing was landed.")
             seen.add(cursor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from learnosity.dataset.file_names import safe_path
+from learnosity.errors import UnexpectedReplyError
 from learnosity.landing.listed_files import Listing
 from learnosity.results.outcomes import Files
 
@@ -25,7 +26,12 @@ class PagedFiles:
         return len(self._plain)
 
     def add(self, page: Files) -> None:
-        """Add the files of a page."""
+        """Add the files of a page.
+
+        :raises UnexpectedReplyError: a later page has a file again. Its server may ignore the cursor and send the same
+            page again and again. `make_plan` would refuse such a listing, but only after its last page.
+        """
+        is_later, repeated = len(self) > 0, self._repeated
         if page.names and self._below is None:
             self._below = self._copy()
         names = page.names or [(file.path, file.path) for file, _ in page.files]
@@ -33,6 +39,18 @@ class PagedFiles:
             self._plain.add(replace(file, path=plain), url=url)
             if self._below is not None:
                 self._below.add(replace(file, path=below), url=url)
+        if is_later and self._repeated > repeated:
+            raise UnexpectedReplyError(
+                f"A later page of the listing has a file again, {self._plain.duplicates[-1][:80]!a}. Learnosity may "
+                "have ignored `next`, and the pages would never end. Nothing was landed. If it is another file of the "
+                "same name, declare what tells the two apart as `name` in the extra `results` of the connection, such "
+                "as join('.', [name, format]), then clear list_files."
+            )
+
+    @property
+    def _repeated(self) -> int:
+        """How many files have a name that was listed before, whichever names the files get in the end."""
+        return min(len(listing.duplicates) for listing in (self._plain, self._below) if listing is not None)
 
     def listing(self) -> Listing:
         """All files.
