@@ -11,14 +11,19 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from learnosity.errors import IncompleteDatasetError
 from learnosity.landing.listing import Listing, ResultSet
+from learnosity.landing.planned import Planned
 from learnosity.results.outcomes import ResultFile
 
 
 class FileUrls:
-    """The current signed URLs and contents of the files of one shard."""
+    """The current signed URLs and contents of the files of one shard.
 
-    def __init__(self, results: ResultSet) -> None:
+    :param planned: the files that all shards land; default: not known. Then no listing is compared with them.
+    """
+
+    def __init__(self, results: ResultSet, planned: Planned | None = None) -> None:
         self._results = results
+        self._planned = planned
         self._handed_urls: dict[str, str] = {}
         self._handed_contents: dict[str, bytes] = {}
         self._handed_later: dict[str, Callable[[], Awaitable[bytes | None]]] = {}
@@ -59,7 +64,7 @@ class FileUrls:
     async def url(self, path: str) -> str:
         """A signed URL for `path`.
 
-        :raises IncompleteDatasetError: when the dataset does not contain the file any more.
+        :raises IncompleteDatasetError: when the dataset does not contain the file any more, or contains more files.
         """
         if (handed := self._handed_urls.get(path)) is not None:
             return handed
@@ -82,11 +87,18 @@ class FileUrls:
             raise _vanished(file.path) from None
 
     async def _listed(self) -> Listing:
-        """The listing. It is fetched again when its URLs have expired, once for all files."""
+        """The listing. It is fetched again when its URLs have expired, once for all files.
+
+        :raises IncompleteDatasetError: see `Planned.check`.
+        """
         if self._listing is None:
             async with self._lock:
                 if self._listing is None:
-                    self._listing = await self._results.list()
+                    listing = await self._results.list()
+                    if self._planned is not None:
+                        # In a thread, because a long listing takes seconds, and other downloads go on meanwhile.
+                        await asyncio.to_thread(self._planned.check, listing)
+                    self._listing = listing
         return self._listing
 
 

@@ -104,7 +104,7 @@ async def land_shard(
         progress.begin_with(bytes_before, before)
         log.info("%s of %s files were landed by an earlier attempt.", before, len(first.files) + first.more)
     ledger = Ledger(store, work, shard)
-    urls = FileUrls(results)
+    urls = FileUrls(results, first.planned)
     queue = ShardQueue(store, results, urls, done, work=work, shard=shard, first=first)
     try:
         limit = limit or AdaptiveLimit()

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -25,6 +23,7 @@ from learnosity.dataset.file_names import check_names
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import IncompleteDatasetError, RequestError, StorageError
+from learnosity.landing.planned import NamesDigest, Planned, included
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
 
@@ -49,10 +48,11 @@ HAND_OVER_FILES = 10_000
 _LARGEST = 2**53
 
 
-class _More(msgspec.Struct, frozen=True):
-    """The last line of a block of a plan: how many files are in the blocks after it."""
+class _More(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The last line of a block of a plan: how many files are in the blocks after it. Block 0 has `planned`, too."""
 
     more: int
+    planned: Planned | None = None
 
 
 _MORE = b'{"more":'
@@ -117,12 +117,11 @@ async def make_plan(
     check_names(listing.each_name(), local=store.is_local)
     if store.is_local and await _ignores_case(store, work):
         check_names(listing.each_name(), ignores_case=True)
-    globs = [re.compile(translate(glob)).match for glob in include]
-    wanted, sizes = array("q"), array("q")
-    for number, file in listing.by_path():
-        if any(matches(file.path) for matches in globs):
-            wanted.append(number)
-            sizes.append(min(file.bytes or 0, _LARGEST))
+    wanted, sizes, names = array("q"), array("q"), NamesDigest()
+    for number, file in included(listing, include):
+        wanted.append(number)
+        sizes.append(min(file.bytes or 0, _LARGEST))
+        names.add(file.path)
     if listing.files and not wanted:
         raise RequestError(
             f"include {list(include)!r} matches none of the {len(listing.files):,} result files, such as "
@@ -139,8 +138,9 @@ async def make_plan(
     files_of = Counter(owners)
     left_out = len(listing.files) - len(wanted)
     plan = [Shard(shard, files_of[shard], left_out) for shard in range(number_of_shards)]
+    planned = Planned(tuple(include), len(wanted), names.digest())
     for shard in plan:
-        await _write_shard(store, work, shard, listing, results, urls=hand_over)
+        await _write_shard(store, work, shard, listing, results, planned, urls=hand_over)
     log.info("%s result files in %d shard(s).", f"{len(wanted):,}", number_of_shards)
     return tuple(plan)
 
@@ -155,7 +155,7 @@ async def _ignores_case(store: Store, work: str) -> bool:
 
 
 async def _write_shard(
-    store: Store, work: str, shard: Shard, listing: Listing, results: ResultSet, *, urls: bool
+    store: Store, work: str, shard: Shard, listing: Listing, results: ResultSet, planned: Planned, *, urls: bool
 ) -> None:
     """Write the plan of one shard, block by block.
 
@@ -165,8 +165,8 @@ async def _write_shard(
     left = shard.files
     for block, (lines, sources) in enumerate(_blocks(listing.assigned(shard.shard))):
         left -= len(lines)
-        if left:
-            lines.append(msgspec.json.encode(_More(left)))
+        if left or not block:
+            lines.append(msgspec.json.encode(_More(left, None if block else planned)))
         content = b"".join(line + b"\n" for line in lines)
         if not urls:
             sources = [source if isinstance(source, bytes) else None for source in sources]
@@ -224,10 +224,12 @@ class PlanBlock:
 
     :param files: the files, in the order of the plan.
     :param more: how many files are in the blocks after this one.
+    :param planned: the files of all shards. Only block 0 has it; None = an earlier release has made the plan.
     """
 
     files: list[ResultFile]
     more: int
+    planned: Planned | None = None
 
 
 async def read_plan(store: Store, work: str, shard: int, *, planned_on: str | None = None) -> list[ResultFile]:
@@ -259,10 +261,10 @@ async def read_block(
     content = await store.get(plan_path(work, shard, block))
     if content is not None:
         before, _, last = content.rstrip(b"\n").rpartition(b"\n")
-        more = 0
+        end = _More(0)
         if last.startswith(_MORE):
-            content, more = before, msgspec.json.decode(last, type=_More).more
-        return PlanBlock(msgspec.json.Decoder(ResultFile).decode_lines(content), more)
+            content, end = before, msgspec.json.decode(last, type=_More)
+        return PlanBlock(msgspec.json.Decoder(ResultFile).decode_lines(content), end.more, end.planned)
     here = host_name()
     if store.uri.startswith("file://") and planned_on not in (None, here):
         raise StorageError(

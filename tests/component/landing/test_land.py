@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -182,11 +183,12 @@ async def test_a_size_that_differs_from_try_to_try_is_not_for_good(scene: StartS
 async def plan_of_unpacked(dataset: Scene) -> list[dict[str, Any]]:
     """Make the plan give the sizes of files before compression."""
     plan = f"{dataset.work}/plan-0000.ndjson"
-    lines = [json.loads(line) for line in (await dataset.store.get(plan) or b"").splitlines()]
-    for line in lines:
+    *files, end = (json.loads(line) for line in (await dataset.store.get(plan) or b"").splitlines())
+    for line in files:
         line["bytes"] = len(dataset.unpacked(line["path"]))
-    await dataset.store.put(plan, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
-    return lines
+    content = b"".join(msgspec.json.encode(line) + b"\n" for line in [*files, end])
+    await dataset.store.put(plan, content)
+    return files
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip", "deflate"])
@@ -275,6 +277,52 @@ async def test_a_file_that_is_gone_since_the_listing_says_to_list_again(scene: S
     await dataset.plan()
     dataset.remove_file("groups/s1/group.json")
     with pytest.raises(IncompleteDatasetError, match=r"groups/s1/group.json.*Clear list_files"):
+        await dataset.land()
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("include", ["*", "*.json"])
+@pytest.mark.promise("whole or nothing")
+async def test_a_file_that_has_come_since_the_listing_says_to_list_again(
+    scene: StartScene, include: str, shards: int
+) -> None:
+    dataset = await scene()
+    await dataset.plan(shards=shards, include=[include])
+    await dataset.land(0)
+    dataset.add_file("groups/s1/late.json", b"[]")
+    for shard in range(1, shards):
+        with pytest.raises(IncompleteDatasetError, match=r"has other files .*Clear list_files"):
+            await dataset.land(shard)
+    dataset.work = dataset.layout.work_prefix("run-1", "plan-2")
+    await dataset.plan(shards=shards, include=[include])
+    for shard in range(shards):
+        await dataset.land(shard)
+    await dataset.publish(shards)
+    assert "groups/s1/late.json" in {entry.path for entry in await dataset.listed()}
+
+
+async def test_a_file_that_has_come_since_the_listing_and_is_not_included_changes_nothing(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan(include=["*.json"])
+    dataset.add_file("groups/s1/late.csv", b"a,b\n")
+    dataset.remove_file("groups/s1/group.csv")
+    assert (await dataset.land()).files == len([name for name in dataset.served if name.endswith(".json")])
+
+
+@pytest.mark.promise("whole or nothing")
+async def test_a_file_that_has_come_before_the_addresses_ran_out_says_to_list_again(scene: StartScene) -> None:
+    dataset = await scene(results_shape="paged", page_size=5)
+    await dataset.plan()
+    dataset.add_file("groups/s1/late.json", b"[]")
+    dataset.sim.stats.reset()
+    landed = await dataset.land()
+    assert landed.files == len(dataset.served) - 1
+    assert not dataset.sim.stats.calls["get reports/datasets"], "no listing is requested where none is needed"
+    dataset.work = dataset.layout.work_prefix("run-1", "plan-2")
+    await dataset.plan(overwrite=True)
+    dataset.add_file("groups/s1/later.json", b"[]")
+    dataset.fault("expired_url", times=1)
+    with pytest.raises(IncompleteDatasetError, match=r"has other files .*Clear list_files"):
         await dataset.land()
 
 

@@ -328,7 +328,7 @@ class TestSourceTrouble:
             planned = await store.get(f"{folder}/plan-0000.ndjson")
             assert planned is not None
             vanished = planned.splitlines()[0].replace(b'.json"', b'-gone.json"').replace(b'.csv"', b'-gone.csv"')
-            await store.put(f"{folder}/plan-0000.ndjson", planned + vanished + b"\n")
+            await store.put(f"{folder}/plan-0000.ndjson", vanished + b"\n" + planned)
             with pytest.raises(LearnosityError, match="changed while it was landed"):
                 await land_shard(store, source.layout, results, source.transfer, work=folder, shard=0)
             with pytest.raises(IncompleteDatasetError, match="nothing was published"):
