@@ -43,16 +43,16 @@ class Offered:
         """The body of a JSON file that must prove itself whole; None = not needed."""
         self._must_prove = size is None and download.until_close
         """Whether the size cannot show that the body is whole, and its end cannot, either."""
-        if file.bytes is None:
-            self._watch(file.path.lower(), compression(download.content_encoding))
-        elif file.bytes != size:
+        if file.bytes is not None and file.bytes != size:
             self._unpacked = UnpackedSize(download.content_encoding, file.bytes)
+        elif self._must_prove:
+            self._watch(file.path.lower(), compression(download.content_encoding))
 
     def _watch(self, path: str, packed: str | None) -> None:
-        """Choose how a body proves itself whole, of which no size is listed."""
-        if packed in ("gzip", "x-gzip") or (packed is None and self._must_prove and path.endswith(".gz")):
+        """Choose how a body proves itself whole."""
+        if packed in ("gzip", "x-gzip") or (packed is None and path.endswith(".gz")):
             self._unpacked = UnpackedSize("gzip", _MOST_UNPACKED)
-        elif packed is None and self._must_prove and path.endswith(".json"):
+        elif packed is None and path.endswith(".json"):
             self._text = bytearray()
 
     @property
