@@ -19,8 +19,9 @@ from msgspec import UNSET
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
 _BATCH: Final = 4096  # maximum number of records in one of the blocks that `SessionRows.gathered` gives
-_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_UUID_LENGTH: Final = 36
+# A UUID, also without hyphens. More than 32 hexadecimal digits, or letters beside them, are of another id, as a digest.
+_UUID = "(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z]))"
+_SHORTEST: Final = 32  # characters of a UUID without hyphens
 # Characters that may stand around and between session ids in a cell, as in `{<id>,<id>}` (PostgreSQL) or
 # `['<id>', '<id>']` (Python). They separate ids only if all ids are UUIDs: the cell `{a,b}` is one id.
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
@@ -183,7 +184,7 @@ def _is_one(text: str, *, blank: bool) -> bool:
     if not _MARK.search(text):
         # This text has no character of `_BETWEEN`. If it has two UUIDs with another character between them, such as a
         # slash, it is not one id. The length is compared first, because a short text need not be searched for UUIDs.
-        return len(text) < 2 * _UUID_LENGTH or len(_HOLDS_UUID.findall(text)) < 2
+        return len(text) < 2 * _SHORTEST or len(_HOLDS_UUID.findall(text)) < 2
     if _HOLDS_UUID.search(text):
         return _HOLDS_UUID.fullmatch(text.strip()) is not None
     return (blank or bool(text.strip())) and not _NOTHING.fullmatch(text)

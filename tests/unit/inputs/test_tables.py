@@ -63,6 +63,21 @@ def user(name: str, district: str = "d1", school: str = "s1", **more: Any) -> di
     return {"user_id": name, "groups": {"district": district, "school": school}, **more}
 
 
+class _Uuid(str):
+    """A UUID that a format can write without hyphens (`bare`), in upper case (`upper`), or both (`BARE`)."""
+
+    def __format__(self, form: str) -> str:
+        return {
+            "": str(self),
+            "bare": self.replace("-", ""),
+            "upper": self.upper(),
+            "BARE": self.replace("-", "").upper(),
+        }[form]
+
+
+LETTERED = [_Uuid(f"{n}a1b2c3d-aaaa-4bbb-8ccc-ddddeeeeffff") for n in range(2)]
+
+
 def parquet(select: str, path: Path, name: str = "users.parquet") -> InputFile:
     with duckdb.connect() as database:
         database.execute(f"COPY ({select}) TO '{path / name}' (FORMAT parquet)")
@@ -903,6 +918,43 @@ class TestSessions:
         csv.writer(text).writerows([["session_id"], [UUIDS[1]], [one], [UUIDS[2]]])
         sent = spooled(text.getvalue().encode(), schema=schema_for(ANALYSIS))
         assert sent == [{"session_id": UUIDS[place]} for place in (1, 0, 2)]
+
+    FORMS = ("{0}", "{0:bare}", "{0:upper}", "{0:BARE}")
+
+    @pytest.mark.parametrize("between", [",", ", ", ";", "|", " ", "\n", "\t", "','", '","', "},{"], ids=repr)
+    @pytest.mark.parametrize("around", ["{}", "{{{}}}", "[{}]", "({})", "{},", " {} "])
+    def test_uuids_of_every_form_are_the_sessions_of_a_list(self, around: str, between: str) -> None:
+        pairs = [[one.format(LETTERED[0]), two.format(LETTERED[1])] for one, two in product(self.FORMS, repeat=2)]
+        rows = [(f"u{number}", "d1", around.format(between.join(pair))) for number, pair in enumerate(pairs)]
+        assert [record["session_id"] for record in spooled(self.rows(*rows), schema=self.schema)] == pairs
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("around", ["{}", "{{{}}}", "[{}]", "({})", '"{}"', "{},", ";{}", "{}|", '["{}"]'])
+    def test_one_uuid_of_every_form_is_that_session(self, around: str, form: str) -> None:
+        one = form.format(LETTERED[0])
+        cell = around.format(one)
+        assert spooled(self.rows(("u1", "d1", cell)), schema=self.schema)[0]["session_id"] == [one]
+        text = io.StringIO()
+        csv.writer(text).writerows([["session_id"], [UUIDS[3]], [cell], [UUIDS[4]]])
+        assert spooled(text.getvalue().encode(), schema=schema_for(ANALYSIS))[1] == {"session_id": one}
+
+    @pytest.mark.parametrize("cell", [
+        "{0:bare}{1:bare}", "{0:bare}0", "x{0:bare}", "{0:bare}{1}", "{0:bare}-00f067aa0ba902b7", "s-{0:bare}",
+        "{0:bare}0,{1:bare}0", "{0:bare}x {1:bare}x", "{{{0:bare}0,x}}",
+    ])  # fmt: skip
+    def test_digits_that_are_more_or_less_than_a_uuid_are_a_part_of_an_id(self, cell: str) -> None:
+        """As of a digest, or of a trace."""
+        one = cell.format(*LETTERED)
+        assert spooled(self.rows(("u1", "d1", one)), schema=self.schema)[0]["session_id"] == [one]
+
+    @pytest.mark.parametrize("cell", [
+        "{{NULL,{0:bare}}}", "{0:bare},{1:bare},N/A", "[{0:bare}, null]", '["{0:bare}", null]', "{0:bare}/{1:bare}",
+        "{0:bare}/{1}", "{0},{1:bare},x", "{0:bare}&{1:bare}", '["{0:bare},{1:bare}"]', '["{{{0:bare}}}"]',
+    ])  # fmt: skip
+    def test_a_list_of_uuids_of_which_something_is_none_is_named_whatever_their_form(self, cell: str) -> None:
+        content = self.rows(("u2", "d1", UUIDS[3]), ("u1", "d1", cell.format(*LETTERED)))
+        (problem,) = problems(content, schema=self.schema)
+        assert problem.startswith("users.csv:3: a session id in it is empty, or no id")
 
     def test_one_session_in_two_spellings_is_there_twice(self) -> None:
         content = f"session_id\n{UUIDS[0]}\n{{{UUIDS[0]}}}\n".encode()
