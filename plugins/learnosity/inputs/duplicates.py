@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Collection, Hashable, Iterator, Sequence
 
 from learnosity.inputs.records import MAX_USERS, RecordSchema
+from learnosity.inputs.sessions import as_compared
 
 
 class SeenRecords:
@@ -14,9 +15,12 @@ class SeenRecords:
 
     A user may be in several groups: a record for each. The same user in the same group again is a repetition, and so is
     an id of a type without groups.
+
+    :param sessions: whether the ids are those of sessions (see `as_compared`); default False.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sessions: bool = False) -> None:
+        self._are_sessions = sessions
         self.count = 0
         """How many different ids there are."""
         self._identities = Identities()
@@ -62,6 +66,8 @@ class SeenRecords:
 
     def _add_ids(self, ids: Sequence[str]) -> list[int]:
         repeated: list[int] = []
+        if self._are_sessions:
+            ids = as_compared(ids)
         if not self._identities.add(ids):
             repeated = [place for place, one in enumerate(ids) if not self._identities.add([one])]
         self.count += len(ids) - len(repeated)

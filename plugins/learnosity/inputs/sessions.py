@@ -27,6 +27,8 @@ _SHORTEST: Final = 32  # characters of a UUID without hyphens
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _MARK: Final = re.compile(_BETWEEN)
 _HOLDS_UUID: Final = re.compile(_UUID)
+_HYPHENS: Final = (8, 13, 18, 23)  # where a UUID has its hyphens
+_LENGTH: Final = 36  # characters of a UUID with hyphens
 # Matches the text of a list without a session id, such as `[]` or `[null]`.
 _NOTHING: Final = re.compile(rf"[\[{{(](?:{_BETWEEN}|null|none)*", re.IGNORECASE)
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
@@ -137,15 +139,28 @@ class SessionRows:
         if len(rows) > self._most:
             _, _, _, file, row = rows[self._most]
             yield Misfit(file, row, f"it is one session too many: a user has at most {self._most}")
-        if len({row[2] for row in rows}) < len(rows):
+        if len({row[2].lower() for row in rows}) < len(rows):
             seen: dict[str, tuple[int, int]] = {}
-            for _, _, session, file, row in rows:
+            for session, (*_, file, row) in zip(as_compared([row[2] for row in rows]), rows, strict=True):
                 if session not in seen:
                     seen[session] = file, row
                 elif seen[session] == (file, row):
                     yield Misfit(file, row, "a session is twice in this row")
                 else:
                     yield Misfit(file, row, "this session of this user is in an earlier row too")
+
+
+def as_compared(ids: Sequence[str]) -> Sequence[str]:
+    """Ids of sessions as they are compared: UUIDs in lower case, because they mean the same in upper case."""
+    text = "".join(ids)
+    if not any(map(text.__contains__, "ABCDEF")):
+        return ids
+    # Some databases write all UUIDs in upper case. To look at each of them would take longer than to read it.
+    if set(map(len, ids)) == {_LENGTH} and all(text[place::_LENGTH] == "-" * len(ids) for place in _HYPHENS):
+        others = text.encode().translate(None, b"0123456789abcdefABCDEF")
+        if others == b"-" * (len(_HYPHENS) * len(ids)):
+            return list(map(str.lower, ids))
+    return [one.lower() if len(one) in (_SHORTEST, _LENGTH) and _HOLDS_UUID.fullmatch(one) else one for one in ids]
 
 
 def only_session(cell: str) -> str:

@@ -118,7 +118,7 @@ class _Spool:
     ) -> None:
         self._schema, self._target, self._survey = schema, target, survey
         self._progress, self._max_bytes = progress, max_bytes
-        self._seen = SeenRecords()
+        self._seen = SeenRecords(sessions=schema.identity_key == "session_id")
         resources.callback(self._seen.close)
         self._problems = Problems()
         self._odd_ids = OddIds()

@@ -956,6 +956,55 @@ class TestSessions:
         (problem,) = problems(content, schema=self.schema)
         assert problem.startswith("users.csv:3: a session id in it is empty, or no id")
 
+    @pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+    @pytest.mark.parametrize("first", FORMS)
+    @pytest.mark.parametrize("others", [0, 3])
+    def test_a_uuid_in_upper_and_in_lower_case_is_one_session(
+        self, others: int, first: str, form: str, tmp_path: Path
+    ) -> None:
+        """Other ids are compared to the letter, beside UUIDs, too."""
+        more = [
+            "S-1", "s-1", "A" * 36, "a" * 36, f"{LETTERED[1]}x", f"{LETTERED[1]:upper}X", f"é{LETTERED[1]}"[:36],
+            f"É{LETTERED[1]}"[:36], "A" * 33, "a" * 33, str(LETTERED[1]),
+        ][:others or None]  # fmt: skip
+        one = first.format(LETTERED[0])
+        other = one.lower() if one != one.lower() else one.upper()
+        schema = schema_for(ANALYSIS)
+        for ids, place in (([one, *more, other], len(more) + 1), ([*more, one, *UUIDS[:4], other], len(more) + 5)):
+            made = self.analysed(form, ids, tmp_path)
+            (problem,) = problems(made, schema=schema)
+            assert problem == f"{made.name}:{place + (form == 'csv') + 1}: its session_id is in an earlier " + (
+                "line too" if form == "ndjson" else "row too"
+            )
+            assert [each["session_id"] for each in spooled(self.analysed(form, ids[:-1], tmp_path), schema=schema)] == (
+                ids[:-1]
+            )
+
+    def analysed(self, form: str, ids: Sequence[str], path: Path) -> InputFile:
+        if form == "parquet":
+            rows = ", ".join(f"('{each}')" for each in ids)
+            return parquet(f"SELECT * FROM (VALUES {rows}) t(session_id)", path)
+        lines = ["session_id", *ids] if form == "csv" else [json.dumps({"session_id": each}) for each in ids]
+        return source("".join(f"{line}\n" for line in lines).encode(), f"users.{form}")
+
+    @pytest.mark.parametrize("form", FORMS[1:])
+    def test_a_uuid_of_a_user_in_upper_and_in_lower_case_is_one_session(self, form: str) -> None:
+        one = form.format(LETTERED[0])
+        other = one.lower() if one != one.lower() else one.upper()
+        content = self.rows(("u1", "d1", one), ("u2", "d1", other), ("u1", "d1", UUIDS[0]), ("u1", "d1", other))
+        found = problems(content, schema=self.schema)
+        assert found == ["users.csv:5: this session of this user is in an earlier row too"]
+        found = problems(self.rows(("u1", "d1", f"{one},{other}")), schema=self.schema)
+        assert found == ["users.csv:2: a session is twice in this row"]
+        for each in ("S-1", f"{one}X"):
+            ids = [each, each.lower()]
+            content = self.rows(*(("u1", "d1", session) for session in ids))
+            assert spooled(content, schema=self.schema)[0]["session_id"] == ids
+
+    def test_a_user_id_is_compared_to_the_letter_also_where_it_is_a_uuid(self) -> None:
+        content = f"user_id,district,session_id\n{LETTERED[0]},d1,s\n{LETTERED[0]:upper},d1,s\n"
+        assert len(spooled(content.encode(), schema=self.schema)) == 2
+
     def test_one_session_in_two_spellings_is_there_twice(self) -> None:
         content = f"session_id\n{UUIDS[0]}\n{{{UUIDS[0]}}}\n".encode()
         (problem,) = problems(content, schema=schema_for(ANALYSIS))
