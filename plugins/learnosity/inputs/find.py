@@ -16,7 +16,7 @@ from learnosity.inputs.formats import may_be_input
 from learnosity.inputs.ignored_files import is_hidden, is_marker
 from learnosity.inputs.lake_tables import first_table_with, table_folder
 from learnosity.inputs.spool import InputFile
-from learnosity.storage.object_names import NOWHERE, unreadable
+from learnosity.storage.object_names import NOWHERE, local_problem, unreadable
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
 
@@ -120,10 +120,7 @@ async def _listed(
         _tell_passed_over(list(odd.values()), store.uri)
     for info in [*found, named] if named else found:
         if reason := info.problem or unreadable(info.path, local=store.uri.startswith("file://")):
-            raise InputError(
-                f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. {_MEND if info.problem else 'Rename it'}, "
-                "or name the other files with a glob; nothing was sent."
-            )
+            raise _cannot_read(f"{store.uri}/{info.path}", reason, _MEND if info.problem else "Rename it")
     if table := first_table_with((info.path for info in found), tables):
         folder, kind = table
         raise InputError(
@@ -154,9 +151,19 @@ async def _file_of_this_name(path: str, uri: str, open_store: OpenStore) -> Inpu
     parent, _, name = path.rstrip("/").rpartition("/")
     if name and "://" in parent + "/" and not parent.endswith(":/") and uri[-1:] != "/":
         store = await asyncio.to_thread(open_store, f"{parent}/")
+        where = parse_uri(path)
+        # To look at a pipe, obstore opens it, and then waits for somebody to write to it.
+        if where.scheme == "file" and (problem := await asyncio.to_thread(local_problem, where.key)):
+            raise _cannot_read(where.text, problem, _MEND)
         if (info := await store.head(name)) is not None:
             return _input_file(store, info)
     return None
+
+
+def _cannot_read(uri: str, reason: str, advice: str) -> InputError:
+    return InputError(
+        f"{uri!a} cannot be read: {reason}. {advice}, or name the other files with a glob; nothing was sent."
+    )
 
 
 def _input_file(store: Store, info: ObjectInfo) -> InputFile:

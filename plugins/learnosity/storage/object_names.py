@@ -29,6 +29,7 @@ LOCAL_RESERVED = re.compile(r"#[0-9]+$|[A-Za-z][:|]$")
 # a file or a folder, for example a folder that is not mounted now.
 NOWHERE = "it is a link that leads nowhere"
 _LEADS_NOWHERE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG)  # errors of such a link's target
+_NO_FILE = "it is a pipe, a socket or a device, and no file"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -91,6 +92,15 @@ def local_keys(root: str) -> Keys:
     return listed
 
 
+def local_problem(path: str) -> str | None:
+    """Why a path is neither a file nor a folder, as the listing says it; None = it is one, or nothing is there."""
+    try:
+        kind = stat.S_IFMT(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return None
+    return None if kind in (stat.S_IFREG, stat.S_IFDIR) else _NO_FILE
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -113,7 +123,7 @@ def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
         return ObjectInfo(path, 0, None, problem=NOWHERE)
     if stat.S_ISREG(status.st_mode):
         return _file(path, status)
-    return ObjectInfo(path, 0, None, problem="it is a pipe, a socket or a device, and no file")
+    return ObjectInfo(path, 0, None, problem=_NO_FILE)
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:

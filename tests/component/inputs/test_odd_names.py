@@ -6,8 +6,10 @@ import asyncio
 import glob
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from uuid import uuid4
@@ -302,6 +304,37 @@ async def test_what_is_no_file_in_a_local_folder_is_named_where_the_input_asks_f
         assert f"{folder}/{name}" in str(caught.value)
     for tail in passed_over:
         assert await found(f"file://{folder}{tail}")
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, chdir(path.parent):  # the path of a socket may have 107 characters
+        made.bind(path.name)
+
+
+def _link_to_device(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+@pytest.mark.parametrize("make", [_pipe, _link_to_pipe, _socket, _link_to_device])
+@pytest.mark.parametrize("name", ["users.csv", "users", "ä b%20.csv", "u[1].csv", "_x.csv"])
+async def test_what_is_no_file_is_named_where_the_input_is_it_alone(
+    make: Callable[[Path], None], name: str, tmp_path: Path
+) -> None:
+    """obstore would wait for ever for somebody to write to the pipe, and the task with it."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "more.csv").write_bytes(b"x")
+    make(tmp_path / "in" / name)
+    for scheme in ("file", "local"):
+        with pytest.raises(InputError, match="cannot be read: it is a pipe, a socket or a device") as caught:
+            await found(f"{scheme}://{tmp_path}/in/{name}")
+        assert ascii(f"file://{tmp_path}/in/{name}") in str(caught.value)
+        assert await found(f"{scheme}://{tmp_path}/in/more.csv") == ["more.csv"]
+
+
+@pytest.mark.parametrize("uri", ["/dev/null", "/dev/zero"])
+async def test_a_device_is_no_input(uri: str) -> None:
+    with pytest.raises(InputError, match=f"'file://{uri}' cannot be read: it is a pipe, a socket or a device"):
+        await find_input(f"file://{uri}", open_input_store)
 
 
 @pytest.mark.parametrize(
