@@ -41,4 +41,4 @@ def _characters(rows: list[tuple[Any, ...]]) -> int:
         return len("".join(chain.from_iterable(rows)))
     except TypeError:
         cells = list(chain.from_iterable(rows))
-    return sum(len(cell) if isinstance(cell, str) else sum(map(len, filter(None, cell or ()))) for cell in cells)
+    return sum(sum(map(len, filter(None, cell))) if isinstance(cell, list) else len(cell or "") for cell in cells)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from learnosity.errors import TransientError
 from learnosity.inputs.columns import Column, ColumnError
 from learnosity.inputs.parquet_batches import batches
+from learnosity.inputs.parquet_columns import BINARY, as_text, identifier, no_text, paths_of, texts
 from learnosity.optional_packages import needs_extra
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _BATCH_FILES: Final = 200
 _BATCH_BYTES: Final = 64 * 1024 * 1024
-_WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-_AS_TEXT: Final = (*_WHOLE, "UHUGEINT", "UUID", "DATE")
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "threads": 1,
     "memory_limit": "100MB",
@@ -31,7 +30,7 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoload_known_extensions": False,
 }
 
-_SOURCE: Final = "read_parquet(?, binary_as_string = true, hive_partitioning = false)"
+_SOURCE: Final = "read_parquet(?, hive_partitioning = false)"
 _COUNT: Final = f"SELECT \"learnosity: path\", count(*) FROM {_SOURCE[:-1]}, filename = 'learnosity: path') GROUP BY 1"
 
 FindColumns = Callable[[Sequence[str]], tuple[Column, ...]]
@@ -118,8 +117,8 @@ class ParquetFiles:
         for schema, alike in groupby(files, key=lambda file: schemas[str(file.path)]):
             together, select = list(alike), ""
             try:
-                columns, select = self._select(together[0], schema)
-                yield from self._rows(together, columns, select)
+                columns, binary, select = self._select(together[0], schema)
+                yield from self._rows(together, columns, binary, select)
             except ColumnError as error:
                 yield from (ParquetProblem(file.name, 0, error.about(file.inside)) for file in together)
             except failed as error:
@@ -140,9 +139,9 @@ class ParquetFiles:
             found[path].append(tuple(element))
         return {path: tuple(elements) for path, elements in found.items()}
 
-    def _select(self, file: _File, schema: tuple[Any, ...]) -> tuple[tuple[Column, ...], str]:
-        """The columns, and the query that reads them as text."""
-        paths = _paths(schema)
+    def _select(self, file: _File, schema: tuple[Any, ...]) -> tuple[tuple[Column, ...], list[int], str]:
+        """The columns, the places of those that are read as bytes, and the query that reads all others as text."""
+        paths = paths_of(schema)
         columns = self._find([".".join(path) for _, path in paths])
         # DuckDB ignores case in column names: of two names that differ only in case, it renames one, perhaps to that of
         # a third column. So a column is found by its position: `shown` has DuckDB's names in the order of columns.
@@ -154,14 +153,15 @@ class ParquetFiles:
             owners = {place for place, path in paths if path[0].casefold() == top.casefold()}
             if len(owners) > 1 or (field and len(set(fields)) < len(fields)):
                 raise ColumnError(f'two of its columns have the name "{column.name}", or differ in case alone')
-            places.append(".".join(map(_identifier, (shown[index], *field))))
+            places.append(".".join(map(identifier, (shown[index], *field))))
         described = self._query(f"DESCRIBE SELECT {', '.join(places)} FROM {_SOURCE}", [str(file.path)]).fetchall()
         kinds = [str(row[1]) for row in described]
-        expressions = [_text(place, kind, column) for place, kind, column in zip(places, kinds, columns, strict=True)]
-        return columns, f"SELECT {', '.join(expressions)} FROM {_SOURCE}"
+        expressions = [as_text(place, kind, column) for place, kind, column in zip(places, kinds, columns, strict=True)]
+        binary = [place for place, kind in enumerate(kinds) if kind in BINARY]
+        return columns, binary, f"SELECT {', '.join(expressions)} FROM {_SOURCE}"
 
     def _rows(
-        self, files: Sequence[_File], columns: tuple[Column, ...], select: str
+        self, files: Sequence[_File], columns: tuple[Column, ...], binary: Sequence[int], select: str
     ) -> Iterator[ParquetRows | ParquetProblem]:
         paths = [str(file.path) for file in files]
         counts = dict(self._query(_COUNT, paths).fetchall())
@@ -181,7 +181,13 @@ class ParquetFiles:
                 while first > file.rows:
                     file, first = next(borders), 1
                 part = rows[start : start + file.rows - first + 1]
-                yield ParquetRows(file.name, first, columns, list(zip(*part, strict=True)))
+                values: list[Sequence[Any]] = list(zip(*part, strict=True))
+                for place in binary:
+                    values[place], wrong_at = texts(values[place])
+                    if wrong_at is not None:
+                        yield ParquetProblem(file.name, first + wrong_at, no_text(columns[place]))
+                        return
+                yield ParquetRows(file.name, first, columns, values)
                 start += len(part)
                 first += len(part)
         for short in (file, *borders):
@@ -238,59 +244,6 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     database.execute(f"SET allowed_directories = ['{quoted}/']")
     database.execute("SET enable_external_access = false")
     return database
-
-
-def _paths(schema: tuple[Any, ...]) -> list[tuple[int, tuple[str, ...]]]:
-    """Index and name of each column. A nested column `groups` is left out: its fields stand behind all columns instead.
-
-    :param schema: elements in the order of the file, each before its children; the first one is the whole row.
-    """
-    columns: list[tuple[int, tuple[str, ...]]] = []
-    fields: list[tuple[int, tuple[str, ...]]] = []
-    at = 1
-    for index in range(schema[0][1] or 0):
-        name, children, _, *kinds = schema[at]
-        end = _skip(schema, at)
-        # If `groups` is a struct, its children are fields, which are read like columns. A list or a map has children,
-        # too, but they are not fields. Lists and maps have a converted type or a logical type (the first two of
-        # `kinds`); structs have neither.
-        if name.casefold() == "groups" and children and not any(kinds[:2]):
-            at += 1
-            while at < end:
-                fields.append((index, (name, schema[at][0])))
-                at = _skip(schema, at)
-        else:
-            columns.append((index, (name,)))
-        at = end
-    return [*columns, *fields]
-
-
-def _skip(schema: tuple[Any, ...], at: int) -> int:
-    """The index after a schema element and all its children."""
-    open_ = 1
-    while open_:
-        open_ += (schema[at][1] or 0) - 1
-        at += 1
-    return at
-
-
-def _text(place: str, kind: str, column: Column) -> str:
-    """The SQL expression that reads a column as text."""
-    if kind in ("VARCHAR", "JSON") or (kind in ("VARCHAR[]", "UUID[]") and column.many):
-        return f"{place}::VARCHAR[]" if kind == "UUID[]" else place
-    has_text = kind in (*_AS_TEXT, '"NULL"') or (kind.startswith("DECIMAL") and kind.endswith(",0)"))
-    if has_text or kind.startswith("ENUM"):
-        return f"{place}::VARCHAR"
-    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
-        raise ColumnError(f'column "{column.name}" is nested ({kind.partition("(")[0]}): write a column of text')
-    raise ColumnError(
-        f'column "{column.name}" is of type {kind.partition("(")[0]}, which has no text of its own: cast it to text in '
-        "the query that writes the file"
-    )
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _why(error: Exception) -> str:

@@ -240,3 +240,82 @@ def test_many_rows_with_a_large_text_that_the_file_has_once_stay_within_bounded_
     told, megabytes = ran.stdout.splitlines()
     assert told == str(small + large)
     assert int(megabytes) < 600, "it took 2.7 GB"
+
+
+BYTES = ("'\\x00'", "'a\\x00b'", "'\\x1Fab'", "'\\xFF'", "'ab\\xC3'", "'\\xED\\xA0\\x80'", "'\\x00\\x01\\x02\\x03'")
+
+
+def cells_of(column: str, cell: str, kind: str = "BLOB") -> str:
+    """A query with a row of sound cells, and one in which this cell of this column is another one."""
+    own = {"user_id": "'u1'", "school": "'s1'", "session_id": "['x']"}
+    rows = [
+        ", ".join(
+            f"{value}::{kind if name == column else 'VARCHAR'}{'[]' if name == 'session_id' else ''} AS {name}"
+            for name, value in (own | changed).items()
+        )
+        for changed in ({}, {"user_id": "'u2'"}, {"user_id": "'u3'", column: cell})
+    ]
+    return " UNION ALL ".join(f"SELECT {row}" for row in rows)
+
+
+@pytest.mark.parametrize("cell", BYTES)
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        ("sessions-summary-by-group", "user_id"),
+        ("sessions-summary-by-group", "school"),
+        ("sessions-summary-by-group", "session_id"),
+        ("next-years-type", "user_id"),
+        ("next-years-type", "school"),
+    ],
+)
+def test_bytes_that_are_no_text_are_named_by_row_column_and_type(
+    kind: str, column: str, cell: str, tmp_path: Path
+) -> None:
+    select = cells_of(column, f"['y', {cell}]" if column == "session_id" else cell)
+    if kind == "next-years-type":
+        select = f"SELECT user_id, school FROM ({select})"
+    schema = schema_for(kind, ["school"])
+    for count in (1, 3):
+        files = [parquet(select, tmp_path, f"{number}.parquet") for number in range(count)]
+        with pytest.raises(InputError) as caught:
+            spooled(*files, schema=schema)
+        assert str(caught.value.problems[0]) == (
+            f'0.parquet:3: column "{column}" is of type BINARY, and its bytes are no text: cast it to text in the '
+            "query that writes the file"
+        )
+
+
+@pytest.mark.parametrize("cell", ["u9", "é", "日本", "a b", "a\tb\r\n", "\u200b", "007"])
+@pytest.mark.parametrize("column", ["user_id", "school", "session_id"])
+def test_text_that_its_writer_calls_bytes_is_text(column: str, cell: str, tmp_path: Path) -> None:
+    """As old writers do."""
+    value = f"encode('{cell}')"
+    select = cells_of(column, f"[{value}]" if column == "session_id" else value)
+    schema = schema_for("sessions-summary-by-group", ["school"])
+    found = spooled(parquet(select, tmp_path), schema=schema)
+    assert {
+        "user_id": found[2]["user_id"],
+        "school": found[2]["groups"]["school"],
+        "session_id": found[2]["session_id"][0],
+    }[column] == cell
+    nested = f"SELECT user_id, {{'school': school}} AS groups, session_id FROM ({select})"
+    assert spooled(parquet(nested, tmp_path), schema=schema) == found
+
+
+def test_no_bytes_are_no_group(tmp_path: Path) -> None:
+    select = "SELECT 'u' || n AS user_id, CASE n WHEN 0 THEN NULL WHEN 1 THEN ''::BLOB ELSE 's'::BLOB END AS school"
+    found = spooled(parquet(f"{select} FROM range(3) t(n)", tmp_path))
+    assert [user["groups"] for user in found] == [{}, {}, {"school": "s"}]
+
+
+def test_bytes_that_are_not_needed_are_not_looked_at(tmp_path: Path) -> None:
+    file = parquet("SELECT 'u' AS user_id, 's' AS school, '\\xFF'::BLOB AS photo", tmp_path)
+    assert spooled(file) == [{"user_id": "u", "groups": {"school": "s"}}]
+
+
+@pytest.mark.parametrize("cell", ["a\0b", "\x01"])
+def test_control_characters_in_what_its_writer_calls_text_are_text(cell: str, tmp_path: Path) -> None:
+    chars = " || ".join(f"chr({ord(char)})" for char in cell)
+    file = parquet(f"SELECT 'u' AS user_id, {chars} AS school", tmp_path)
+    assert spooled(file) == [{"user_id": "u", "groups": {"school": cell}}]
