@@ -22,6 +22,11 @@ _BLANK = b" \t\r\n"
 # lines of the file as NDJSON.
 _MOST_BLANKS = 4 * 1024 * 1024
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_BINARY = (
+    f"the file is binary, or a text with another delimiter than {', '.join(DELIMITERS.values())}: write CSV, NDJSON or "
+    "Parquet"
+)
+_HEAD = 4096  # number of bytes at the start of a file that show whether it is binary
 _PARQUET_MARK = re.compile(b"PAR1" + BINARY)
 
 
@@ -75,10 +80,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
         return Format.DELIMITED
     first = re.split(rb"[\r\n]", text, maxsplit=1)[0]
     if _CONTROL.search(first) and not first.startswith((b"{", *UTF32_BOMS)) and not _is_header(first, columns):
-        known = ", ".join(DELIMITERS.values())
-        raise UnreadableError(
-            f"the file is binary, or a text with another delimiter than {known}: write CSV, NDJSON or Parquet"
-        )
+        raise UnreadableError(_BINARY)
     if first.startswith(b"{") and _is_object(first):
         return Format.NDJSON
     if plain.endswith(_TABLE):
@@ -88,7 +90,12 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
         return Format.NDJSON
     header = first.decode("latin-1").strip("\"' ").casefold()
     looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in {name.casefold() for name in columns}
-    return Format.DELIMITED if looks_like_header else Format.NDJSON
+    if looks_like_header:
+        return Format.DELIMITED
+    # The first line is no JSON, so the file is refused in any case. Of a binary file, each line would be a problem.
+    if _CONTROL.search(text[:_HEAD]) and not text.startswith(UTF32_BOMS):
+        raise UnreadableError(_BINARY)
+    return Format.NDJSON
 
 
 def _text(head: bytes) -> bytes:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import logging
+import pickle
 import sys
 import tarfile
 import tracemalloc
@@ -420,6 +421,63 @@ class TestText:
     def test_marks_before_bytes_that_are_no_text_are_marks(self, content: bytes, says: str) -> None:
         for each in (content, gzip.compress(content)):
             assert says in problems(source(each))[0]
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"ORC\n\x07\x12\x05\b\xd0\x0fP\0", "the file is an ORC file"),
+            (b"ORC\x08\x03\x10", "the file is an ORC file"),
+            (b"ORC(\xb5/\xfdabc\n" + b"ab" * 9 + b"\0", "the file is an ORC file"),
+            (b"X\n\0\0\0\x03\0\x04\x03\x02", "the file is of R (.rds"),
+            (b"X\n\0\0\0\x02\0\x03\x02\0", "the file is of R (.rds"),
+            (b"RDX3\nX\n\0\0\0\x03", "the file is of R (.rds"),
+            (b"RDX2\nX\n\0\0\0\x02", "the file is of R (.rds"),
+            (b"RDA2\nA\n2\n197888\n", "the file is of R (.rds"),
+            *((pickle.dumps([["u1", "d1"]], each), "the file is of Python (pickle") for each in (2, 3, 4, 5)),
+            (b"\x93NUMPY\1\0v\0{'descr': '<i8'", "the file is of Python (pickle, NumPy"),
+            (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + b" " * 78 + b"\0" * 8 + b"\0\1IM", "the file is of MATLAB"),
+            (b"MATLAB 7.3 MAT-file, Platform: PCWIN64" + b" " * 78 + b"\0" * 8 + b"\0\2IM", "the file is of MATLAB"),
+            (b"\x1c2\xd9\n\xbc\xd4\xb0qDUCK@" + b"\0" * 15, "the file is a database of DuckDB"),
+            (b"\x03~\x01\x0f\x02\0\0\0a\0\x1f\0" + b"\0" * 20 + b"USER_ID\0\0\0\0C", "the file is a dBase table"),
+            (b"\x30\x1a\x0a\x0a\x02\0\0\0a\0\x1f\0" + b"\0" * 20, "the file is a dBase table"),
+            (b"SEQ\x06\x19org.apache.hadoop.io.Text", "the file is a sequence file"),
+            (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!000000", "the file is of SPSS, Stata or SAS"),
+            (b"\x02!L\x18\x10\0\0\0", "the file is an lz4 file"),
+            (b'\x04"M\x18d@\xa7', "the file is an lz4 file"),
+            (b"abc\n\0\0\0\1\n\0\2\n" * 99, "binary"),
+            (b"\xfe\xee\xdd\n" + b"\xfe" * 200 + b"\n\0\1\n\x02\n", "binary"),
+        ],
+        ids=lambda each: repr(each)[:24],
+    )
+    def test_what_other_tools_write_is_one_error_whatever_its_name(self, content: bytes, says: str) -> None:
+        for name in ("users", "users.dat", "users.csv", "users.ndjson"):
+            for each in (content, gzip.compress(content)):
+                found = problems(source(each, name))
+                if says == "binary":
+                    assert name == "users.ndjson" or len(found) == 1
+                else:
+                    assert len(found) == 1
+                    assert found[0].startswith(f"{name}: {says}")
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"X\n1\n",
+            b"RDX2\nu1\n",
+            b"RDX3,a\nX,b\n",
+            b"A\n262657\n",
+            b"SEQ\n1\n",
+            b"01\n\n5\n",
+            b"0x\n\t5\n",
+            b"ORC\n1\n",
+            b"MATLAB 5.0 MAT-file\n1\n",
+            b"12345678DUCKS\n1\n",
+            b"\xe2\x82\xac\n1\n",
+            b"\x80\n1\n",
+        ],
+    )
+    def test_tables_that_begin_as_files_of_other_tools_do_are_tables(self, content: bytes) -> None:
+        assert len(spooled(source(content, "users.csv"), schema=schema_for("next-years-type"))) == 1
 
     @pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\xef\xbb\xbf", HEADER, gzip.compress(b"")])
     def test_nothing_in_all_files_is_an_error_and_in_some_it_is_none(self, content: bytes) -> None:
