@@ -7,6 +7,7 @@ ignored: it becomes a signal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,12 +26,19 @@ from learnosity.results.known_keys import (
     plain_key,
     words,
 )
-from learnosity.results.signal_keys import kind_of
+from learnosity.results.signal_keys import is_only_a_number, kind_of
 from learnosity.results.survey import survey
 from learnosity.results.values import integer, says_something
 
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _ONE_PART = words("part chunk batch segment volume")
+# `_ONE_OF` matches a text such as `1/3` or `1 of 3`. Under a key that `_PART` matches, it is the number of a part.
+# Under a key such as `shown`, it is how many files are here.
+_PART = re.compile("(?:this)?(?:part|chunk|batch|segment|volume|shard|slice|seq|sequence)(?:number|no|num|nr|index)?")
+_ONE_OF = re.compile(
+    r"(?:(?:part|chunk|batch) )?(\d{1,9}) ?(?:files? )?(?:/|(?:out )?of) ?(\d{1,9})(?: (?:parts|files|chunks))?",
+    re.IGNORECASE,
+)
 _PAGING_LINKS = PAGE_LINKS | SELF_LINKS
 _LINKS = _PAGING_LINKS | {"next"}
 _PAGE_WORDS = PAGE_LINKS | {"self"}
@@ -106,7 +114,13 @@ def note_last_page(record: Mapping[str, Any], found: Findings) -> None:
 
 
 def note_one_of(record: Mapping[str, Any], found: Findings) -> None:
-    """Note that the reply is one part of several, if it says so, as in `{"part": 1, "of": 3}`."""
+    """Note that the reply is one part of several, if it says so, as in `{"part": 1, "of": 3}` or `{"part": "1/3"}`."""
+    for key, value in record.items():
+        if isinstance(value, str) and (said := _ONE_OF.fullmatch(value.strip())):
+            part, parts = int(said[1]), int(said[2])
+            is_of_parts = _PART.fullmatch(plain_key(key)) is not None and parts != 1
+            if part <= parts and (is_of_parts or (is_only_a_number(plain_key(key)) and part != parts)):
+                (found.signals.more if part < parts else found.signals.later).append(key)
     numbers = {plain_key(key): number for key, value in record.items() if (number := integer(value)) is not None}
     of = next((numbers[word] for word in ("of", "outof") if word in numbers), None)
     here = next((each for word, each in numbers.items() if kind_of(word) == "page" or word in _ONE_PART), None)

@@ -14,7 +14,7 @@ from learnosity.results.findings import Findings
 from learnosity.results.known_keys import GROUP_CONTEXT, STRUCTURE_KEYS, plain_key
 from learnosity.results.place import Place
 from learnosity.results.request_fields import is_input_count
-from learnosity.results.signal_keys import kind_of, thing_of
+from learnosity.results.signal_keys import OUTCOMES, kind_of, thing_of
 from learnosity.results.values import as_flag, integer, says_something
 
 _MORE = re.compile("more|further|truncated|hasnext")
@@ -66,7 +66,7 @@ def _note_reply(row: Mapping[str, Any], found: Findings) -> None:
     """Note the signals of a row that may be the reply itself. Its counts of users and the like are statistics."""
     counts = len(found.signals.open_counts)
     for key, value in row.items():
-        if is_input_count(key, value, row):
+        if is_input_count(key, value, row) or plain_key(key) in OUTCOMES:
             continue
         if kind_of(plain_key(key)) != "count" or thing_of(plain_key(key)) in (None, "row", "record"):
             found.signals.note(key, value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from learnosity.results.known_keys import LINK_WORDS, LISTING_KEYS, SIZE_KEYS, words
 from learnosity.results.sketch import masked_key
@@ -21,6 +21,7 @@ Kind = Literal[
     "verdict",
     "trouble",
     "remark",
+    "said",
     "owner",
     "cursor",
     "next",
@@ -46,7 +47,7 @@ _VOCABULARY: dict[Kind, str] = {
     "verdict": "success ok successful isfinal final",
     "trouble": "error errors errormessage failed failures failedfiles missing missingfiles skipped skippedfiles "
     "omitted dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired "
-    "unprocessed",
+    "unprocessed exception exceptions",
     "remark": "message messages detail details reason note notes notice remark",
     "owner": "datasetid datasetids datasetuuid datasetguid datasetidentifier dataset datasets datasetref "
     "datasetreference datasetkey",
@@ -54,7 +55,7 @@ _VOCABULARY: dict[Kind, str] = {
     "lastevaluatedkey scrollid",
     "more": "more hasnext hasnextpage incompleteresults remaining capped cutoff limited islimited overflow "
     "overflowed hasoverflow",
-    "last": "islast islastpage last lastpage",
+    "last": "islast islastpage last lastpage eof iseof",
     "pages": "pages totalpages pagecount numpages",
     "page": "page currentpage pagenumber",
     "offset": "offset skip start startindex startposition startrow",
@@ -67,6 +68,18 @@ _VOCABULARY: dict[Kind, str] = {
 # refused. The line `owner` above has more keys, such as `dataset`. A text under `dataset` may be something else than an
 # id, so it is refused only if it is the UUID of another dataset.
 OWNER_IDS = words("datasetid datasetids datasetuuid datasetguid datasetidentifier")
+# Some keys are about the reply only if their value is a flag, or only if it is a text: `end` may also be the end of a
+# period, `retry` a number of attempts, and `result` an object with the files.
+_OF_FLAGS: dict[str, Kind] = {
+    **dict.fromkeys(words("end isend atend endreached reachedend exhausted isexhausted nomore nomorefiles"), "last"),
+    **dict.fromkeys(words("endoffiles endoflist endoflisting endofresults endofdata endofpages"), "last"),
+    **dict.fromkeys(words("retry shouldretry retrylater tryagain wait mustwait"), "pending"),
+}
+# `OUTCOMES`: in a row, a text under one of these may be the result of a user.
+OUTCOMES = words("result outcome")
+_OF_TEXTS = OUTCOMES | words(
+    "statustext statusmessage statusdescription statusdetail statusdetails statusreason statuslabel statusname"
+)
 _BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
 
 _FILES = r"(?:file|url|uri|document|doc|chunk|part|batche?|output|segment|shard|artifact|attachment)s?"
@@ -77,15 +90,26 @@ _TIMES = (
     r"(?:maintenance|release|version|lts|refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
 )
 _EXPIRY = r".*(?:expir(?:y|es|ed|ation)|expiresin|ttl)(?:d|at|on|in|date|time|seconds)*$"
-_LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
+_LACKING = (
+    r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed|lost|errored|erroneous"
+    r"|corrupt(?:ed)?|broken|partial)"
+)
+_NUMBER_OF = r"(?:(?:(?:num(?:ber)?|total|count)(?:of)?|n[or]?of)(?:the)?)?"
+_ERRORS = r"(?:error|failure|exception)s?"
+_WHOLE = r"(?:results?|resultset|list|listing|filelist|response|reply|content|data|dataset)"
+# Numbers of keys in a store of objects, such as `KeyCount`. Beside rows, keys are something else.
+_KEYS = (
+    r"(?:(?:num(?:ber)?|total|count)(?:(?:number)?of)?|n[or]?of)(?:the)?keys"
+    r"|keys?(?:count|total|found|returned|listed|quantity|qty)"
+)
 # Matches keys of the number of all files, such as `files_in_dataset`, but not `results_in_dataset`: this may be a
 # number of answers. A number under a key that matches is not compared with the number of rows. Any other value under
 # such a key may be a flag or a time, so it is read as possible data.
 _NUMBERS = (
     rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
-    rf"|(?:n|all|shown){_FILES}|expected|listed|shown"
+    rf"|(?:n|all|shown){_FILES}|expected|listed|shown|quantity|qty"
 )
-_PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
+_PAGES = r"(?:num(?:ber)?|total|count|nr|nb|no?(?=of)|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # Keys such as `nextpage`, `nexttoken` and `nextpagetoken`. Their value is the cursor of the next page.
     (
@@ -103,17 +127,29 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("more", r"(?!not|un).*truncated"),
     ("more", rf"remaining{_REST}|{_REST}(?:remaining|left)"),
     ("pending", rf"(?:pending|unfinished){_FILES}|{_FILES}(?:pending|unfinished|inprogress)"),
-    ("trouble", rf"{_LACKING}{_FILES}|{_FILES}{_LACKING}"),
-    ("verdict", r"(?:is)?complete(?:listing|list)|(?:is)?(?:listing|list)(?:is)?complete"),
+    ("trouble", rf"{_NUMBER_OF}{_LACKING}{_FILES}(?:count|total)?|{_FILES}{_LACKING}(?:count|total)?"),
+    ("trouble", rf"{_NUMBER_OF}{_FILES}(?:with|in)?{_ERRORS}(?:count|total)?"),
+    ("trouble", rf"{_ERRORS}(?:of|in|on|for|per)(?:the)?{_FILES}"),
+    (
+        "trouble",
+        rf"(?:is|has)?(?:partial|incomplete|truncated){_WHOLE}|(?:is)?{_WHOLE}(?:is|are)?(?:partial|incomplete)",
+    ),
+    ("verdict", rf"(?:is)?complete{_WHOLE}|(?:is)?{_WHOLE}(?:is|are)?complete"),
     ("limit", rf"max(?:imum)?{_LISTED}|{_LISTED}(?:perpage|limit)|pages?limit|limitperpage|batchsize"),
     ("more", rf"(?:{_THING}|list|listing|page)?(?:is)?limited|limitreached|limitexceeded"),
     ("page", r"(?:current|this)?page(?:number|no|num|nr|index)"),
-    ("pages", rf"(?=.*(?:num|total|count|nr|nb))(?=.*page){_PAGES}+"),
+    ("pages", rf"(?=.*(?:num|total|count|nr|nb)|no?of)(?=.*page){_PAGES}+"),
     (
         "count",
-        rf"(?=num|nb|.*(?:snum|total|count|amount|found|returned|listed|expected))(?=.*{_THING})"
-        rf"(?:num(?:ber)?|total|count|nr|nb|amount|found|returned|listed|expected|of|the|all|in|{_THING})+",
+        rf"(?=num|nb|n[or]?of|.*(?:snum|total|count|amount|found|returned|listed|expected|quantity|qty))(?=.*{_THING})"
+        r"(?:num(?:ber)?|total|count|nr|nb|no?(?=of)|amount|found|returned|listed|expected|quantity|qty|of|the|all|in"
+        rf"|{_THING})+",
     ),
+    (
+        "count",
+        r"(?:num(?:ber)?|total|count)(?:of)?(?:found|returned|listed|shown)|(?:found|returned|listed|shown)(?:count|total|num)",
+    ),
+    ("count", _KEYS),
     ("count", _NUMBERS),
 )
 # `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. An object or a list under
@@ -156,7 +192,7 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
-_ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|hits)(?:of(?:{'|'.join(STATISTICS)}))?")
+_ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|{_KEYS}|hits)(?:of(?:{'|'.join(STATISTICS)}))?")
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -170,6 +206,13 @@ def kind_of(word: str) -> Kind | None:
     if kind is not None or len(word) > 40:
         return kind
     return next((kind for kind, pattern in _BY_PATTERN if pattern.fullmatch(word)), None)
+
+
+def kind_of_value(word: str, value: Any) -> Kind | None:
+    """What a plain key says about the reply with this value: some keys say something as a flag or as a text alone."""
+    if isinstance(value, bool):
+        return kind_of(word) or _OF_FLAGS.get(word)
+    return kind_of(word) or ("said" if isinstance(value, str) and word in _OF_TEXTS else None)
 
 
 @lru_cache(maxsize=4096)

@@ -23,6 +23,7 @@ from learnosity.results.signal_keys import (
     is_only_a_number,
     kind_inside,
     kind_of,
+    kind_of_value,
     thing_of,
 )
 from learnosity.results.spoken import says_not_ready
@@ -51,8 +52,6 @@ class Signals(State):
     first_page: bool = True
     cursors: set[str] = field(default_factory=set, repr=False)
     """Values that can be sent as `next` to get the next page."""
-    more: list[str] = field(default_factory=list)
-    """Keys that say that this is not the last page."""
     later: list[str] = field(default_factory=list)
     """Keys that say that this is not the first page."""
     flagged: bool = False
@@ -76,7 +75,7 @@ class Signals(State):
 
         :returns: whether the key says something about the reply. If not, its value is read as possible data.
         """
-        kind = None if key in ROW_FIELDS else kind_of(plain_key(key))
+        kind = None if key in ROW_FIELDS else kind_of_value(plain_key(key), value)
         if kind is None or (isinstance(value, dict | list) and kind not in _OF_ANYTHING):
             return False
         return _READERS[kind](self, key, value)
@@ -111,7 +110,7 @@ class Signals(State):
 
     def note_of_entry(self, key: str, value: Any) -> bool:
         """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
-        kind = None if plain_key(key) in _SHARES else kind_of(plain_key(key))
+        kind = None if plain_key(key) in _SHARES else kind_of_value(plain_key(key), value)
         if kind == "remark" and not any(isinstance(each, str) and says_not_ready(each) for each in scalars(value)):
             return False
         if kind in ("more", "children") and is_true(value):
@@ -296,5 +295,5 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 }
 # An object or a list under a key of these kinds has no files, so `note` judges it. Any other is first read as data.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
-_OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
+_OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner", "said")
 _SHARES = ("percent", "percentage")  # in a file's entry: may be the file's share of all files, and no progress

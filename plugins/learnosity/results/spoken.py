@@ -6,12 +6,15 @@ import re
 from typing import Any
 
 from learnosity.results.known_keys import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
+from learnosity.results.shortfall import shortfalls
 from learnosity.results.values import is_length_of_time, is_time, number
 
 # Phrases in a message text of a reply which mean that the dataset is not finished yet.
 _LATER = re.compile(
     r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
-    r"|still (running|processing|generating)|try again|come back",
+    r"|still (?:being )?(?:running|processing|generating|compiling|exporting|building|preparing|uploading"
+    r"|creating|copying"
+    r"|merging|assembling|packaging|publishing)\b|try again|come back",
     re.IGNORECASE,
 )
 # A remark in the entry of a file is usually about this file, as in "If the link has expired, try again". Only a remark
@@ -26,7 +29,8 @@ _TO_COME = re.compile(
 # Words which mean that only a part is done, or that nothing is done yet. So a text with one of these words, such as
 # `completed except 2 files`, does not say that the dataset is finished.
 _IN_PART = re.compile(
-    r"\b(?:but|except|until|unless|only|some|most|half|many|few|almost|nearly|soon|will|shall|should|must|can|could|cannot"
+    r"\b(?:but|except|until|unless|only|some|most|half|many|few|almost|nearly|soon|will|shall|should|must|can"
+    r"|could|cannot"
     r"|may|might|would|to be|when|once|if|after|before|expect\w*|estimat\w*|await\w*|un\w+|in\w+|non|lost|fail\w*"
     r"|err\w*|warn\w*|miss\w*|skip\w*|omit\w*|drop\w*|partial\w*"
     r"|(?:\d+|one|two|three) (?:out )?of)\b|n't\b|\d\s*/\s*\d|%",
@@ -61,7 +65,8 @@ _PART = re.compile(
     rf"|\b{_LIST} {_IS}{_CUT}(?!{_OF_VALUES})"
     rf"|(?P<results>\b{_RESULTS} {_IS}{_CUT}(?!{_OF_VALUES}))"
     rf"|\b(?:truncated|abridged|cut off|cut short) (?:at|to|after) (?:the )?(?:first )?\d[\d,.]* (?:{_FILE}|results)\b"
-    rf"|\b(?<!input )files (?:\w+ ){{0,2}}?(?:not (?:listed|shown|returned)|left out)\b"
+    rf"|\b(?<!input )(?<!source )(?<!uploaded )(?<!temporary )files (?:\w+ ){{0,2}}?(?:not (?:listed|shown"
+    rf"|returned)|left out)\b"
     rf"|\bonly (?:the )?(?:first|last|some|part|\d+)\b(?![^.!?]{{0,20}}? (?:characters?|chars?|letters?|digits?|words?|"
     rf"lines?|columns?|bytes)\b)[^.!?]{{0,40}}?\b{_FILE} (?:\w+ ){{0,2}}?(?:listed|shown|returned)\b"
     rf"|\bmore (?:{_FILE}|results) (?:\w+ ){{0,2}}?(?:exist|remain|follow|available|to come)\b",
@@ -78,6 +83,7 @@ _COUNT = r"\d[\d,.]{0,20}"  # at most 21 characters: without a limit, the search
 _SOME_OF = re.compile(
     rf"\b({_COUNT}) (?:{_FILE} )?(?:out )?of (?:the |all |a total of ){{0,3}}({_COUNT})"
     rf"(?= (?:result |output )?{_FILE}\b"
+    r"(?! (?:failed|skipped|missing|dropped)\b)"
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
     re.IGNORECASE,
 )
@@ -102,7 +108,7 @@ _AVAILABLE = words("available isavailable")
 
 def says_later(text: str) -> bool:
     """Whether a text says that the dataset is not finished yet."""
-    return _LATER.search(text) is not None
+    return _LATER.search(text) is not None or "later" in shortfalls(text)
 
 
 def says_not_ready(text: str) -> bool:
@@ -116,13 +122,18 @@ def says_part(text: str) -> bool:
         is_denied = _DENIED.search(text, max(0, found.start() - 60), found.start()) is not None
         if not is_denied and not (found["results"] and _is_of_values(text, found.start(), found.end())):
             return True
-    if any(_number(part) != _number(whole) for part, whole in _SOME_OF.findall(text)):
+    if any(_number(part) != _number(whole) for part, whole in _SOME_OF.findall(text)) or "lost" in shortfalls(text):
         return True
     return any(
         _number(found["part"]) != _number(found["whole"])
         for found in _SOME_ROWS_OF.finditer(text)
         if found["after"] or (found["before"] and found["end"] is not None)
     )
+
+
+def says_more(text: str) -> bool:
+    """Whether a text says that the rest of the listing is on a further page."""
+    return "more" in shortfalls(text)
 
 
 def _is_of_values(text: str, start: int, end: int) -> bool:
@@ -142,6 +153,13 @@ def says_no(text: str) -> bool:
 def is_word_of_state(text: str) -> bool:
     """Whether a text means that the dataset is not ready, or never will be, whatever key it has."""
     return plain_key(text) in NOT_READY_WORDS | FAILED_WORDS or says_later(text)
+
+
+def said_badly(text: str) -> bool:
+    """Whether a text that may say the state says that the dataset failed, or is a part: `Failed: no space left`."""
+    spoken = [plain_key(each) for each in text.split()]
+    begins_so = bool(spoken) and spoken[0] in FAILED_WORDS and READY_WORDS.isdisjoint(spoken)
+    return begins_so or plain_key(text) in FAILED_WORDS or says_part(text) or says_more(text)
 
 
 def says_yes(word: str, value: Any) -> bool:

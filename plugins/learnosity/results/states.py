@@ -11,7 +11,7 @@ from learnosity.results.content import holds_rows
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 from learnosity.results.owners import is_other, is_same, names_other
 from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of, shown_key
-from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_part, says_yes
+from learnosity.results.spoken import is_word_of_state, said_badly, says_later, says_more, says_no, says_part, says_yes
 from learnosity.results.values import (
     as_flag,
     is_length_of_time,
@@ -25,17 +25,14 @@ from learnosity.results.values import (
 )
 
 _EPOCH = 10**8  # a number of at least this much is a time in Unix seconds, and not a progress
-_SUCCESS = words("success ok successful")
-_WARNINGS = words("warning warnings")
 _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 _OTHER = "it is about another dataset"
-# A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. A flag may also
-# be a list, as in `{"ready": [true]}`. An entry of a list has no key: the empty key stands for it.
+# A flag may be an object, as in `{"ready": {"value": true}}`, with its value under one of these keys. It may also be a
+# list, as in `{"ready": [true]}`: its entry has no key, and the empty key stands for it.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
-# A progress may be an object, as in `{"progress": {"done": 5, "of": 10}}`. `_DONE`: keys whose value says how much is
-# done (5). `_WHOLE`: keys whose value says how much there is in all (10). Without a `_WHOLE` key, the value of a
-# `_DONE` key is read as a share or a percentage. A progress may also be a list of numbers, as in `{"progress": [50]}`.
-# These numbers have no key: the empty key in `_DONE` stands for them.
+# A progress may be an object, as in `{"progress": {"done": 5, "of": 10}}`. `_DONE`: keys of how much is done (5).
+# `_WHOLE`: keys of how much there is in all (10). Without a `_WHOLE` key, the value of a `_DONE` key is read as a share
+# or a percentage. In a list, as in `{"progress": [50]}`, a number has no key: the empty key in `_DONE` stands for it.
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
 _ONLY_OF = words("count number")  # without a `_WHOLE` key, `_shares` skips these keys: their number is not a share
@@ -57,6 +54,8 @@ class State:
     """Why it is not clear what the reply says about itself."""
     is_final: bool = False
     """Whether the first of these reasons is final: asked again, the API would reply the same."""
+    more: list[str] = field(default_factory=list)
+    """Keys that say that this is not the last page."""
     remarks: bool = False
     """Whether the reply contains a message for people."""
     any_status: bool = False
@@ -105,8 +104,7 @@ def _status(state: State, key: str, value: Any) -> bool:
 
 
 def _ready_flag(state: State, key: str, value: Any) -> bool:
-    is_ready = truth(value)
-    if is_ready is None:
+    if (is_ready := truth(value)) is None:
         return says_yes(plain_key(key), value) or _status(state, key, value)
     if not is_ready:
         state.not_ready = key
@@ -116,8 +114,7 @@ def _ready_flag(state: State, key: str, value: Any) -> bool:
 def _pending(state: State, key: str, value: Any) -> bool:
     if plain_key(key) == "processing" and is_length_of_time(value):
         return True  # the value says how long the processing took, so it has ended
-    is_pending = truth(value)
-    if is_pending is None:
+    if (is_pending := truth(value)) is None:
         return _status(state, key, value)
     # `truth` is False for 0.5 and for the text `40%`, but such a share says that something is still pending.
     if is_pending or (number(value) or 0) > 0:
@@ -141,7 +138,7 @@ def _verdict(state: State, key: str, value: Any) -> bool:
     is_right = value is None or truth(value)
     if is_right is None:
         return says_yes(plain_key(key), value) or _status(state, key, value)
-    is_of_listing = plain_key(key) not in _SUCCESS
+    is_of_listing = plain_key(key) not in ("success", "ok", "successful")
     if not is_right and not (is_of_listing and state.ignores_parts):
         state.doubt(key, f"its {{}} is false{_WAY_OUT if is_of_listing else ''}")
     return True
@@ -149,7 +146,7 @@ def _verdict(state: State, key: str, value: Any) -> bool:
 
 def _trouble(state: State, key: str, value: Any) -> bool:
     texts = [each for each in scalars(value) if each]
-    is_warning = plain_key(key) in _WARNINGS and all(kind_of(word) != "trouble" for word, _ in members(value))
+    is_warning = plain_key(key).startswith("warning") and all(kind_of(each) != "trouble" for each, _ in members(value))
     if is_true(value) and not (is_warning and all(map(is_about_api, texts))):
         if any(isinstance(each, str) and says_later(each) for each in texts):
             state.doubt(key, "its {} says that it is not ready")
@@ -166,7 +163,18 @@ def _remark(state: State, key: str, value: Any) -> bool:
         state.not_ready = key
     elif isinstance(value, str) and says_part(value) and not state.ignores_parts:
         state.doubt(key, f"its {{}} says that this is a part{_WAY_OUT}")
+    elif isinstance(value, str) and says_more(value) and not state.ignores_parts:
+        state.more.append(key)
     return True
+
+
+def _said(state: State, key: str, value: Any) -> bool:
+    """Note a text that may say the state. It is read on as possible data, too: it may be something else."""
+    if said_badly(value):
+        state.refuse("it states {}", key)
+    elif is_word_of_state(value):
+        state.not_ready = key
+    return False
 
 
 def _flags_inside(state: State, key: str, value: Any) -> None:
@@ -273,6 +281,7 @@ STATE_READERS: dict[Kind, Callable[[State, str, Any], bool]] = {
     "verdict": _verdict,
     "trouble": _trouble,
     "remark": _remark,
+    "said": _said,
     "owner": _owner,
 }
 # An object or a list under a key such as `ready` may contain files, so it is read as data first. If it has no file and
