@@ -18,6 +18,7 @@ from learnosity.results.signal_keys import (
     Kind,
     Thing,
     counts_parts,
+    is_total_of_sizes,
     kind_of,
     thing_of,
 )
@@ -75,6 +76,8 @@ class Findings:
     """Whether the reply does not have the key that is declared as `next`."""
     declared_count: int | None = None
     """How many files there are by the declared `count`. Then no other count is compared."""
+    larger_sizes: list[str] = field(default_factory=list)
+    """Keys of a size of all files together that is more than the sizes that the reply lists."""
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
     """For each group in the reply: its own path, or None when it gives no path."""
@@ -170,6 +173,7 @@ class Findings:
         :param record: the object.
         :param files: how many files are in the object.
         """
+        self._note_sizes(record, [each.bytes for each in self.files[len(self.files) - files :]])
         if key in LISTING_BOXES or (key in FILE_BOXES and files):
             box = key
         elif _is_paged(record):
@@ -181,6 +185,16 @@ class Findings:
             thing, is_of_parts = thing_of(plain_key(each)), counts_parts(plain_key(each))
             if thing in ("record", "item") if box not in STATISTICS else thing is None and not is_of_parts:
                 counts[index] = (f"{each} of {box}", stated)
+
+    def _note_sizes(self, record: Mapping[str, Any], sizes: Sequence[int | None]) -> None:
+        """Note a size of all files together that is more than theirs. A smaller one may be that of compressed files.
+
+        :param sizes: the sizes of all files in the object, where it lists them.
+        """
+        known = [each for each in sizes if each is not None]
+        if known and len(known) == len(sizes):
+            totals = ((each, integer(value)) for each, value in record.items() if is_total_of_sizes(plain_key(each)))
+            self.larger_sizes += [each for each, total in totals if total is not None and total > sum(known)]
 
     def add_empty_list(self) -> None:
         """Add an empty list of files."""

@@ -197,6 +197,8 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
         return f"it says by {shown_key(signals.more[0])} that there is more, and not how to ask for it"
     if len(signals.cursors) > 1:
         return "it names two different next pages"
+    if found.larger_sizes and first_page and not signals.cursors:
+        return f"its {shown_key(found.larger_sizes[0])} is more than all sizes that it lists"
     if signals.later and first_page:
         return f"its {shown_key(signals.later[0])} says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:

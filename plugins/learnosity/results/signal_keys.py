@@ -192,6 +192,10 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
+_TOTAL_OF_SIZES = re.compile(
+    r"(?=.*(?:total|sum|combined|overall))(?=.*(?:size|byte|contentlength))"
+    r"(?:total|sum|combined|overall|of|all|the|in|files?|results?|outputs?|downloads?|content|length|sizes?|bytes?)+"
+)
 _ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|{_KEYS}|hits)(?:of(?:{'|'.join(STATISTICS)}))?")
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
@@ -227,6 +231,11 @@ def is_only_a_number(word: str) -> bool:
     `hits` is such a count. `total_hits` and `hit_count` are not: they are compared with rows, too.
     """
     return _ONLY_NUMBERS.fullmatch(word) is not None
+
+
+def is_total_of_sizes(word: str) -> bool:
+    """Whether a plain key names the size of all files together, in bytes."""
+    return _TOTAL_OF_SIZES.fullmatch(word) is not None
 
 
 def counts_parts(word: str) -> bool:

@@ -203,6 +203,41 @@ class TestTexts:
         is_whole(about)
         assert isinstance(read({"rows": [ROW], **about}), Inline), about
 
+    @pytest.mark.parametrize(
+        "key",
+        [
+            *(
+                "total_bytes",
+                "bytes_total",
+                "totalSize",
+                "size_total",
+                "total_file_size",
+                "file_size_total",
+                "sum_of_sizes",
+            ),
+            *("total_size_in_bytes", "size_of_all_files_total", "combined_size", "total_download_size", "overallSize"),
+        ],
+    )
+    def test_a_size_of_all_files_is_that_of_the_listed_ones(self, key: str) -> None:
+        one, two = A | {"bytes": 46}, B | {"size": 54}
+        for total, is_whole in ((100, True), ("100", True), (99, True), (101, False), ("99999", False), (0, True)):
+            for data in (
+                {"files": [one, two], key: total},
+                {key: total, "files": {"a.json": one, "b.csv": two}},
+                {"report": {"files": [one, two]}, key: total},
+                {"x": {key: 46, "files": [one]}, "y": {"files": [two], key: 54}, key: total},
+            ):
+                assert isinstance(read(data), Files) == is_whole, (data, total)
+            # The sizes of the files are not all known, or there are more pages, or it is about something else.
+            assert names(read({"files": [one, B], key: total})) == AB
+            assert names(read({"files": [one, two], key: total, "next": "c"})) == AB
+            assert names(read({"files": [one, two], key: total}, next="c")) == AB
+            assert names(read({"files": [one, two], key: total}, first_page=False)) == AB
+            assert names(read({"files": [one, two], "input": {key: total}, "stats": {key: total}})) == AB
+            assert names(read({"files": [one | {key: total}, two]})) == AB
+            counted = {"files": "data.files", "url": "url", "count": "length(data.files)"}
+            assert names(read({"files": [one, two], key: total}, counted)) == AB
+
     @pytest.mark.parametrize("key", ["quantity", "qty", "key_count", "num_keys", "total_keys"])
     def test_beside_rows_it_counts_something_else(self, key: str) -> None:
         for value in (200, "200", 12):
