@@ -189,10 +189,8 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
         key, text = stray
         return f"under the key {masked_key(key)} stands an address that is no file's ({kind_of_address(text)})"
     if found.lacks_declared_next and signals.ignored_cursors:
-        return (
-            f"the declared `next` finds nothing, and the reply has {shown_key(signals.ignored_cursors[0])} (if its "
-            "listing ends where the declared key is missing, put `|| ''` behind it)"
-        )
+        hint = "if its listing ends where the declared key is missing, put `|| ''` behind it"
+        return f"the declared `next` finds nothing, and the reply has {shown_key(signals.ignored_cursors[0])} ({hint})"
     if signals.more and not signals.cursors:
         return f"it says by {shown_key(signals.more[0])} that there is more, and not how to ask for it"
     if len(signals.cursors) > 1:
