@@ -114,10 +114,12 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
         if response.status != 200:
             raise TransferError(f"{what}: HTTP {response.status} in answer to a request for the whole file.")
         # With status 200, this header has no meaning. But a server or proxy that sends it may send a part of the file.
-        if told := header("Content-Range"):
-            total = _of_whole(told)
-            if total is None or length not in (None, total):
+        # It counts the bytes before compression. `bytes */0` is that of an empty file.
+        if (told := header("Content-Range")) and not (length == 0 and told == "bytes */0"):
+            whole = _of_whole(told)
+            if whole is None or (encoding is None and length not in (None, whole)):
                 raise TransferError(f"{what}: HTTP 200, but `Content-Range` does not say that the whole file comes.")
+            total = whole if encoding is None else length
     else:
         if response.status != 206:
             raise ChangedFileError(f"{what}: the server cannot continue at byte {rest.start}.")

@@ -64,7 +64,7 @@ class FileUrls:
     async def url(self, path: str) -> str:
         """A signed URL for `path`.
 
-        :raises IncompleteDatasetError: when the dataset does not contain the file any more, or contains more files.
+        :raises IncompleteDatasetError: when the dataset does not contain the file any more, or contains other files.
         """
         if (handed := self._handed_urls.get(path)) is not None:
             return handed

@@ -33,16 +33,15 @@ class Planned(msgspec.Struct, frozen=True):
     def check(self, listing: Listing) -> None:
         """Compare a later listing with the plan.
 
-        Files that `include` leaves out may be others. If fewer files are listed than were planned, this is no error
-        here: the task that has to land a missing one says which one it is.
+        Files that `include` leaves out may be others.
 
-        :raises IncompleteDatasetError: it has files to land that the plan has not.
+        :raises IncompleteDatasetError: it has other files to land than the plan.
         """
         files, names = len(listing.duplicates), NamesDigest()
         for _, file in included(listing, self.include):
             files += 1
             names.add(file.path)
-        if files > self.files or (files == self.files and names.digest() != self.names):
+        if (files, names.digest()) != (self.files, self.names):
             raise IncompleteDatasetError(
                 f"The dataset has other files than list_files has found ({files:,} now, {self.files:,} then): it "
                 "changed while it was landed. Clear list_files with its downstream tasks to land it as it is now."

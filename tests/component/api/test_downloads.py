@@ -233,6 +233,19 @@ async def test_200_with_the_range_of_the_whole_file_or_none_begins_it(told: str)
             assert await read(served) == BODY
 
 
+@pytest.mark.parametrize("told", [f"bytes 0-{TOTAL * 9 - 1}/{TOTAL * 9}", "bytes 0-0/1"])
+async def test_the_range_of_a_body_that_is_compressed_on_the_way_counts_other_bytes(told: str) -> None:
+    packed = {"Content-Encoding": "gzip", "Content-Range": told}
+    for answer in (reply(200, BODY, packed), reply(200, chunked(BODY), IN_CHUNKS | packed, length=False)):
+        async with hand_made(answers(answer)) as served:
+            assert await read(served) == BODY
+
+
+async def test_the_range_of_an_empty_file_begins_it() -> None:
+    async with hand_made(answers(reply(200, b"", {"Content-Range": "bytes */0"}))) as served:
+        assert await read(served) == b""
+
+
 ENDS = [
     pytest.param(reply(200, BODY), False, id="a length"),
     pytest.param(reply(200, BODY, {"Content-Length": f"{TOTAL}, {TOTAL}"}), False, id="a length that is told twice"),
