@@ -7,7 +7,9 @@ is wrongly noted as uploaded is not sent again, and the job is started without i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from learnosity.errors import PermanentApiError, TransferError
 from learnosity.storage.error_codes import Verdict, judge
@@ -17,6 +19,11 @@ _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 # The MD5 of no bytes: the entity tag of an empty object. No other tag is compared with the MD5 of the part: the tag of
 # an object that is encrypted with a key of KMS is no MD5, and it looks like one.
 _TAG_OF_NOTHING = "d41d8cd98f00b204e9800998ecf8427e"
+# An element of an error at any depth of a body in XML, with or without a prefix.
+_ERROR_ELEMENT = re.compile(r"<(?:[\w.-]+:)?(?:errors?|errorresponse|fault)\b", re.IGNORECASE)
+# Where a store describes the object in the body of its reply, as Google does in JSON, the entity tag stands there.
+_TAG_IN_BODY = re.compile(r'"etag"\s*:\s*"[^"]|<ETag>\s*[^<\s]', re.IGNORECASE)
+_GOOD_CODES = ("", "0", "200", "ok", "success", "none")
 
 
 def check_uploaded(what: object, status: int, headers: Mapping[str, str], answer: bytes, length: int) -> None:
@@ -31,7 +38,7 @@ def check_uploaded(what: object, status: int, headers: Mapping[str, str], answer
     :raises PermanentApiError: S3 never replies to a PUT with this status.
     """
     text = answer.decode(errors="replace").strip("\ufeff\t\r\n ")
-    if begins_as_error(text) or _is_json_error(text):
+    if begins_as_error(text) or _is_xml_error(text) or _is_json_error(text):
         code = code_of(text)
         raise TransferError(
             f"{what}: the storage server replied with an error (HTTP {status}{f', {code}' if code else ''}).",
@@ -55,19 +62,39 @@ def check_uploaded(what: object, status: int, headers: Mapping[str, str], answer
         )
 
 
+def _is_xml_error(text: str) -> bool:
+    return text.startswith("<") and not begins_as_page(text) and _ERROR_ELEMENT.search(text) is not None
+
+
 def _is_json_error(text: str) -> bool:
     try:
         content = json.loads(text) if text.startswith("{") else None
     except (ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and bool(content.get("error") or content.get("errors"))
+    return isinstance(content, dict) and _says_error({key.lower(): value for key, value in content.items()})
+
+
+def _says_error(words: Mapping[str, Any]) -> bool:
+    """Whether an object has an error, or a code with a message, or is a refusal as the Data API replies it."""
+    if words.get("error") or words.get("errors"):
+        return True
+    if "message" in words and str(words.get("code") or "").lower() not in _GOOD_CODES:
+        return True
+    meta = words.get("meta")
+    return isinstance(meta, dict) and meta.get("status") is False
 
 
 def _is_of_no_store(text: str, headers: Mapping[str, str], answer: bytes) -> bool:
-    """Whether a body is a web page, or long, or compressed, which was not asked for."""
+    """Whether a body is a web page, or long, or compressed, which was not asked for, or comes without an entity tag.
+
+    S3 and stores like it send the tag of each object that they have stored. A gateway that replies with a few words
+    has none.
+    """
     if begins_as_page(text) or len(answer) >= MAX_ANSWER_BYTES:
         return True
     if answer and headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+        return True
+    if text and not headers.get("ETag", "").strip() and _TAG_IN_BODY.search(text) is None:
         return True
     # Some servers give this type to every body. So it counts only if the body begins as a page does.
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() in _PAGE_TYPES and text.startswith("<")

@@ -16,6 +16,7 @@ from tests.component.api.hand_made import xml
 
 WHAT = "PUT https://host/in/0.ndjson?…"
 PART = b'{"user_id":"u1"}\n'
+TAG = {"ETag": '"a51f2bd7e5a7e7ff5c5d2d8dd8b2d3f1"'}
 HTML = {"Content-Type": "text/html; charset=UTF-8"}
 NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 METADATA = b'{"kind":"storage#object","name":"0.ndjson","size":"17","etag":"CJ=","error_count":0}'
@@ -29,17 +30,25 @@ def check(answer: bytes = b"", headers: Mapping[str, str] | None = None, status:
     ("answer", "headers"),
     [
         pytest.param(b"", {"ETag": f'"{hashlib.md5(PART, usedforsecurity=False).hexdigest()}"'}, id="S3"),
-        pytest.param(b"", {"ETag": '"a51f2bd7e5a7e7ff5c5d2d8dd8b2d3f1"'}, id="S3 with a key of KMS"),
+        pytest.param(b"", TAG, id="S3 with a key of KMS"),
         pytest.param(b"", {"ETag": f'"{NOTHING}-1"'}, id="a tag that is no MD5"),
         pytest.param(b"", {}, id="no tag"),
         pytest.param(b"", HTML | {"ETag": '"CJ="'}, id="Google: no body, of the type of a page"),
         pytest.param(b"", {"Content-Encoding": "gzip"}, id="no body, of any compression"),
         pytest.param(b"\r\n", HTML, id="an empty line"),
-        pytest.param(b"OK", HTML, id="a word, of the type of a page"),
+        pytest.param(b"OK", HTML | TAG, id="a word, of the type of a page"),
         pytest.param(METADATA, {"Content-Type": "application/json"}, id="what the object is, as JSON"),
-        pytest.param(b'{"error":null,"errors":[]}', {}, id="no error"),
-        pytest.param(b"<?xml version='1.0'?><PutObjectResult/>", {"Content-Type": "application/xml"}, id="a result"),
-        pytest.param(b"{" * 900, {}, id="neither JSON nor a page"),
+        pytest.param(METADATA, {}, id="the same without a type"),
+        pytest.param(METADATA, TAG, id="the same with a tag"),
+        pytest.param(b'{"error":null,"errors":[]}', TAG, id="no error"),
+        pytest.param(b'{"Error":null,"Code":0,"Message":"OK"}', TAG, id="no error, and a code"),
+        pytest.param(b'{"code":200,"message":"stored"}', TAG, id="the code of success"),
+        pytest.param(b'{"code":"OK","message":"stored"}', TAG, id="the code of success as a word"),
+        pytest.param(b'{"code":7,"meta":{"status":true}}', TAG, id="a code without a message"),
+        pytest.param(b"<?xml version='1.0'?><PutObjectResult/>", TAG, id="a result"),
+        pytest.param(b"<PutObjectResult><ETag>x</ETag></PutObjectResult>", TAG, id="a result that begins at once"),
+        pytest.param(b"<?xml version='1.0'?><CopyObjectResult><ETag>x</ETag></CopyObjectResult>", {}, id="its own tag"),
+        pytest.param(b"{" * 900, TAG, id="neither JSON nor a page"),
     ],
 )
 def test_a_reply_that_a_store_may_give_is_a_success(answer: bytes, headers: Mapping[str, str]) -> None:
@@ -56,10 +65,24 @@ def test_a_reply_that_a_store_may_give_is_a_success(answer: bytes, headers: Mapp
         (b"<h1>It works!</h1>", {}),
         (b"<script>location='/login'</script>", HTML),
         (b"\n<meta http-equiv=refresh content=0>", {"Content-Type": "Application/XHTML+xml"}),
-        (b"<html>login</html>", {"ETag": '"a51f2bd7e5a7e7ff5c5d2d8dd8b2d3f1"'}),
+        (b"<html>login</html>", TAG),
         (gzip.compress(b"<html>login</html>"), HTML | {"Content-Encoding": "gzip"}),
         (b"x" * MAX_ANSWER_BYTES, {}),
         (b" " * MAX_ANSWER_BYTES, {}),
+        (b"<script>location='/login'</script>", {}),
+        (b"<meta http-equiv=refresh content=0>", {}),
+        (b"<div>Sign in</div>", {}),
+        (b"<center><b>403</b></center>", {"Content-Type": "text/plain"}),
+        (b"<style>a{}</style><html>", {}),
+        ("<html>login</html>".encode("utf-16"), HTML),
+        (b"\0<html>login</html>", HTML),
+        (b"Access denied", {"Content-Type": "text/plain"}),
+        (b"error code: 1020", {"Content-Type": "text/plain", "ETag": " "}),
+        (b"OK", HTML),
+        (b'{"message":"Forbidden"}', {"Content-Type": "application/json"}),
+        (b'{"success":false,"etag":""}', {}),
+        (b'[{"error":"x"}]', {}),
+        (b"<?xml version='1.0'?><PutObjectResult/>", {"Content-Type": "application/xml"}),
     ],
 )
 @pytest.mark.promise("advice")
@@ -70,6 +93,7 @@ def test_a_reply_of_something_else_passes(answer: bytes, headers: Mapping[str, s
     assert "<" not in str(caught.value)
 
 
+@pytest.mark.parametrize("tag", [{}, TAG], ids=["no tag", "a tag"])
 @pytest.mark.parametrize("status", [200, 201, 202])
 @pytest.mark.parametrize(
     ("answer", "code", "overload"),
@@ -82,12 +106,27 @@ def test_a_reply_of_something_else_passes(answer: bytes, headers: Mapping[str, s
         (b'<ErrorResponse xmlns="x"><Error><Code>Throttling</Code></Error></ErrorResponse>', "Throttling", True),
         (b'{"error":{"code":503,"errors":[{"reason":"backendError"}]}}', "backendError", False),
         (b' {"errors":["blocked by policy"]}', "", False),
+        (b'{"Error":{"code":"SlowDown"}}', "SlowDown", True),
+        (b'{"Error":{"Code":"InternalError"}}', "", False),
+        (b'{"ERRORS":[{"Code":7}]}', "", False),
+        (b'{"Code":"AccessDenied","Message":"x"}', "", False),
+        (b'{"code":"InternalError","message":"x"}', "InternalError", False),
+        (b'{"code":403,"message":null}', "", False),
+        (b'{"meta":{"status":false,"message":"expired"}}', "", False),
+        (b'{"meta":{"status":false},"data":null}', "", False),
+        (b"<Response><Errors><Error><Code>SlowDown</Code></Error></Errors></Response>", "SlowDown", True),
+        (b"<?xml version='1.0'?><!DOCTYPE Error><Error><Code>SlowDown</Code></Error>", "SlowDown", True),
+        (b'<s3:Error xmlns:s3="x"><s3:Code>InternalError</s3:Code></s3:Error>', "", False),
+        (b"<error><code>x</code></error>", "", False),
+        (b"<soap:Envelope><soap:Body><soap:Fault/></soap:Body></soap:Envelope>", "", False),
     ],
 )
 @pytest.mark.promise("no secret")
-def test_an_error_with_a_status_of_success_passes(answer: bytes, code: str, overload: bool, status: int) -> None:
+def test_an_error_with_a_status_of_success_passes(
+    answer: bytes, code: str, overload: bool, status: int, tag: dict[str, str]
+) -> None:
     with pytest.raises(TransferError) as caught:
-        check(answer, {"Content-Type": "application/xml"}, status)
+        check(answer, {"Content-Type": "application/xml"} | tag, status)
     said = f"HTTP {status}, {code}" if code else f"HTTP {status}"
     assert str(caught.value) == f"{WHAT}: the storage server replied with an error ({said})."
     assert caught.value.overload == overload
