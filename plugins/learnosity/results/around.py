@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from learnosity.results.content import holds_rows
+from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings
 from learnosity.results.known_keys import LISTING_KEYS, plain_key
 from learnosity.results.shape import read_data
@@ -50,6 +51,23 @@ def note_content(beside: Mapping[str, Any], found: Findings) -> None:
         is_list = bool(value) and isinstance(value, list) and plain_key(key) in LISTING_KEYS
         if is_list or aside.rows or aside.groups or any(each.content is not None for each in aside.files):
             found.problems.append(_MAY_BE_DATA)
+
+
+def note_records(key: str, records: Any, data: Any, found: Findings) -> None:
+    """Compare a `records` with this page. Instead of a number, it may be an empty list, or what was declared.
+
+    It may be the number of files or rows, the length of a list of rows, the number of entries of `data`, or 1 if `data`
+    is no list. Any of these is right. With a declared `inline`, the content counts as one file, and the lengths of its
+    lists that may be rows or columns are right, too.
+    """
+    if records is None or (isinstance(records, dict | list) and (not records or found.has_read(records))):
+        return
+    if whole_number(records) not in {len(found.files) or found.rows, *found.row_lists, _length(data)}:
+        found.signals.unclear.append(f"its `{key}` differs from what was found")
+
+
+def _length(data: Any) -> int:
+    return len(data) if isinstance(data, list) else 1
 
 
 def note_headers(headers: Mapping[str, str], found: Findings) -> None:

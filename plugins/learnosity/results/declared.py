@@ -230,6 +230,7 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
         found.add_empty_list()
         if not all(is_link(key, text, found.signals.dataset_id) for key, text in survey(unfiltered).addresses):
             found.problems.append("the filter in the declared `files` leaves out every entry, and some have an address")
+    found.read.update(id(each) for each in (entries, *entries) if isinstance(each, dict | list))
     for entry in entries:
         _read_entry(declaration, entry, found)
 
@@ -256,6 +257,7 @@ def _read_entry(declaration: Declaration, entry: Any, found: Findings) -> None:
     else:
         name = name or name_in_address(url, found.signals.dataset_id)[0]
         found.known.add(text)
+        found.read.add(id(text))
         found.add_file(FoundFile(name, (), url, None, size, None))
 
 
@@ -281,6 +283,8 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         # rows, so no count is compared. Only `meta.records` is compared in both cases, in `reading`: it may be the
         # length of a list that may be rows or a column, or the number of all rows.
         found.is_declared = True
+        members = part.values() if isinstance(part, dict) else part
+        found.read.update(id(each) for each in (part, *members) if isinstance(each, dict | list))
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
         lengths = set(lengths_in(part))
         # An empty list beside rows does not make 0 right, but without any row, 0 is.

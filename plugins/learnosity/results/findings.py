@@ -72,6 +72,8 @@ class Findings:
     """Whether a declaration says which part of the reply is the content."""
     declared: tuple[set[int], dict[Thing, set[int]]] | None = None
     """The right counts beside the declared content; None when its rows cannot be counted."""
+    read: set[int] = field(default_factory=set, repr=False)
+    """The `id` of each value that a declaration has read: entries, their addresses, or the content and its members."""
     lacks_declared_next: bool = False
     """Whether the reply does not have the key that is declared as `next`."""
     declared_count: int | None = None
@@ -112,6 +114,26 @@ class Findings:
         self.rows += 1
         self.proven_rows += proven
         self.parts += 1
+
+    def has_read(self, value: Any) -> bool:
+        """Whether a declaration has read a value, or anything in it."""
+        todo = [value] if self.read else []
+        while todo:
+            each = todo.pop()
+            if id(each) in self.read:
+                return True
+            todo.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+        return False
+
+    def unread(self, value: dict[str, Any] | list[Any]) -> dict[str, Any] | list[Any]:
+        """`value` without the members that a declaration has read."""
+        if not self.read:
+            return value
+        if id(value) in self.read:
+            return []
+        if isinstance(value, dict):
+            return {key: each for key, each in value.items() if not self.has_read(each)}
+        return [each for each in value if not self.has_read(each)]
 
     def add_row_list(self, key: str, values: Sequence[Any]) -> None:
         """Add a list of rows, a list of the names of groups, or an empty list.

@@ -18,10 +18,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnosity.results.addresses import holds_address, is_signed, kind_of_address
-from learnosity.results.around import note_content, note_headers
+from learnosity.results.around import note_content, note_headers, note_records
 from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
-from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, below_keys, named
 from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key, words
 from learnosity.results.links import note_last_page, note_link, note_link_object, note_one_of, read_box
@@ -120,7 +119,9 @@ def classify(
         _read_meta({key: value for key, value in box.items() if key != "records"}, found)
         found.note_box("meta", before, {})
     note_headers(headers, found)
-    _compare_counts({"meta.records": meta.get("records"), "records": beside.get("records")}, data, found)
+    _compare_counts(found)
+    for key, box in (("meta.records", meta), ("records", beside)):
+        note_records(key, box.get("records"), data, found)
     if found.signals.failed:
         return Failed(found.signals.failed)
     if found.signals.not_ready:
@@ -158,11 +159,11 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
                 before = len(found.signals.open_counts)
                 _read_meta(value, found)
                 found.note_box(word, before, {})
-            found.signals.note_unread(key, value)
+            found.signals.note_unread(key, found.unread(value))
 
 
-def _compare_counts(records: Mapping[str, Any], data: Any, found: Findings) -> None:
-    """Compare the remaining counts with all files and rows of the reply, and each `records` with this page."""
+def _compare_counts(found: Findings) -> None:
+    """Compare the remaining counts with all files and rows of the reply."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
     if found.declared_count is not None:
         found.signals.open_counts[:] = [(DECLARED_COUNT, found.declared_count)]
@@ -170,13 +171,6 @@ def _compare_counts(records: Mapping[str, Any], data: Any, found: Findings) -> N
         found.signals.compare_counts(0, numbers, found.numbers(numbers))
     elif found.declared is not None:
         found.signals.compare_counts(0, *found.declared)
-    # `meta.records` may be the number of files or rows, the length of a list of rows, the number of entries of `data`,
-    # or 1 if `data` is no list. Any of these is right. With a declared `inline`, the content counts as one file, and
-    # the lengths of its lists that may be rows or columns are right, too.
-    page = numbers | {len(data) if isinstance(data, list) else 1}
-    for key, number in records.items():
-        if number is not None and whole_number(number) not in page:
-            found.signals.unclear.append(f"its `{key}` differs from what was found")
 
 
 def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:

@@ -24,6 +24,7 @@ from tests.unit.results.replies import AB, GROUP, ID, OTHER, ROW, A, B, at, case
 
 NEXT = "https://data.example/v1/reports/datasets?page=2"
 AT_THE_TOP = {"files": "files[]", "url": "url", "name": "name"}
+COUNTS = ["records", "hits", "found", "returned", "page", "pages", "total", "count"]
 DATA: dict[str, Any] = {"a list": [A], "an object": {"files": [A]}, "a list of one object": [{"files": [A]}]}
 
 
@@ -240,6 +241,7 @@ def test_a_reply_without_data_that_is_not_surely_a_list_of_files_is_not_understo
 
 def test_a_later_page_without_data_is_still_the_end() -> None:
     ends: list[dict[str, Any]] = [{}, {"request_id": "x"}, {"files": []}, {"files": [], "next": None, "total": None}]
+    ends += [{key: []} for key in COUNTS]
     for beside in ends:
         assert isinstance(around(None, beside, first_page=False), Empty)
     others: list[dict[str, Any]] = [{"rows": [ROW]}, {"files": ["b.csv"]}, {"x": at("b.csv"), "y": [{"a": 1}]}]
@@ -248,6 +250,22 @@ def test_a_later_page_without_data_is_still_the_end() -> None:
 
 
 class TestDeclared:
+    @pytest.mark.parametrize("key", COUNTS)
+    def test_a_list_under_a_key_that_may_be_a_count_can_be_declared(self, key: str) -> None:
+        listed = AT_THE_TOP | {"files": f"{key}[]"}
+        assert names(around(None, {key: [A, B], "took": 3}, listed)) == AB
+        assert names(around(None, {key: [A, B]}, listed | {"files": key})) == AB
+        assert names(around(None, {key: {"list": [A, B]}}, listed | {"files": f"{key}.list[]"})) == AB
+        plain = {"files": f"{key}[]", "url": "@"}
+        assert names(around(None, {key: [at("a.json"), at("b.csv")]}, plain)) == AB
+        for value in ([[1, 2]], [ROW, ROW], {"cells": [[1, 2]]}):
+            reading = around(None, {key: value}, {"inline": key})
+            assert isinstance(reading, Inline), value
+        assert isinstance(around(None, {key: {"cells": [[1, 2]]}}, {"inline": f"{key}.cells"}), Inline)
+        # What is not declared is still judged.
+        assert isinstance(around([A], {key: [[1]]}, AT_THE_TOP | {"files": "data[]"}), NotUnderstood)
+        assert isinstance(around(None, {key: [A, B], "has_more": True}, listed), NotUnderstood)
+
     @pytest.mark.parametrize("data", [None, [], {}, {"id": 7}], ids=str)
     def test_a_list_at_the_top_level_can_be_declared(self, data: Any) -> None:
         assert names(around(data, {"files": [A, B], "total": 2}, AT_THE_TOP)) == AB
