@@ -20,7 +20,8 @@ from learnosity.results.values import integer
 _STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
 _HEADERS = ("Content-Range", "Link", "X-Total-Count")
 _MAY_BE_DATA = "what stands beside its `data` may be data, too"
-_RANGE = re.compile(r"(?:[a-z-]+[ =]\s*)?(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
+# The unit before the range is any token of HTTP (RFC 9110), such as `dataset_files`.
+_RANGE = re.compile(r"(?:[!#$%&'*+.^_`|~0-9a-z-]+[ =]\s*)?(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
 _LINK_START = re.compile(r",\s*(?=<)")
 _RELATION = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"']+))""", re.IGNORECASE)
 
@@ -70,10 +71,11 @@ def _length(data: Any) -> int:
     return len(data) if isinstance(data, list) else 1
 
 
-def note_headers(headers: Mapping[str, str], found: Findings) -> None:
+def note_headers(headers: Mapping[str, str], data: Any, found: Findings) -> None:
     """Note what the HTTP status and the headers of a reply say about its pages.
 
     :param headers: what `said_by_http` returns.
+    :param data: the reply's `data`. As with `meta.records`, a total may be the number of its entries.
     """
     signals, is_part = found.signals, headers.get(_STATUS) == "206"
     if "Content-Range" in headers:
@@ -85,7 +87,9 @@ def note_headers(headers: Mapping[str, str], found: Findings) -> None:
     # A total of 1 may mean the reply itself, and the total of a group may count what is in the groups below it. A text
     # that is no number may mean that the total is not known.
     total = integer(headers.get("X-Total-Count", "").strip())
-    may_differ = found.group_paths or found.groups or (total == 1 and (found.files or found.rows))
+    numbers = {len(found.files) or found.rows, *found.row_lists}
+    is_of_data = total == 1 or (total == _length(data) and total not in numbers)
+    may_differ = found.group_paths or found.groups or (is_of_data and (found.files or found.rows))
     if total is not None and not may_differ:
         signals.note("X-Total-Count", total)
 

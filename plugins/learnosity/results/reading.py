@@ -118,7 +118,7 @@ def classify(
         before = len(found.signals.open_counts)
         _read_meta({key: value for key, value in box.items() if key != "records"}, found)
         found.note_box("meta", before, {})
-    note_headers(headers, found)
+    note_headers(headers, data, found)
     _compare_counts(found)
     for key, box in (("meta.records", meta), ("records", beside)):
         note_records(key, box.get("records"), data, found)

@@ -346,6 +346,13 @@ def test_another_link_in_a_header_says_nothing(link: str) -> None:
         ("items 0-1/2", 206, True),
         ("items=0-1/2", 200, True),
         ("bytes 0-99/100", 200, True),
+        ("dataset_files 0-1/2", 200, True),
+        ("v1.files 0-1/2", 200, True),
+        ("files2=0-1/2", 200, True),
+        ("!#$%&'*+-.^_`|~ 0-1/2", 200, True),
+        ("dataset_files 0-1/3", 200, False),
+        ("reports/datasets 0-1/2", 200, False),
+        ("a" * 9000, 200, False),
         ("files 1-2/2", 200, True),
         ("0-1/2", 200, True),
         ("0-1/*", 200, True),
@@ -401,6 +408,12 @@ def test_a_total_in_a_header_is_that_of_all_pages_and_a_declared_count_goes_firs
     reading = said({"X-Total-Count": "3"}, next="abc")
     assert isinstance(reading, Files)
     assert reading.total == 3
+    assert names(said({"X-Total-Count": "2"}, [A, B], limit=2)) == AB  # the total says that these are all
+    several = [{"files": [A]}, {"files": [B, at("c.json")]}]
+    for data in (several, several[::-1]):
+        for total in ("1", "2", "3"):
+            assert isinstance(said({"X-Total-Count": total}, data), Files)
+        assert isinstance(said({"X-Total-Count": "4"}, data), NotUnderstood)
     assert "`X-Total-Count` is 1, and 0" in why(said({"X-Total-Count": "1"}, {"files": []}))
     declared = {"files": "data[]", "url": "url", "name": "name", "count": "length(data)"}
     assert names(said({"X-Total-Count": "9"}, results=declared)) == ["a.json"]
