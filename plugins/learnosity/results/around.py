@@ -6,19 +6,31 @@ Learnosity documents none of both. Where they say that the reply is a part, or m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from learnosity.results.content import holds_rows
+from learnosity.results.addresses import holds_address
+from learnosity.results.content import MEASURES, holds_rows, rows_in
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings
-from learnosity.results.known_keys import LISTING_KEYS, plain_key
+from learnosity.results.groups import is_group_list, is_levels
+from learnosity.results.known_keys import (
+    ECHO_KEYS,
+    FOLDER_KEYS,
+    INPUT_KEYS,
+    LISTING_KEYS,
+    looks_like_a_file,
+    plain_key,
+)
+from learnosity.results.rows import has_statistics
 from learnosity.results.shape import read_data
+from learnosity.results.signal_keys import kind_of
 from learnosity.results.signals import Signals
 from learnosity.results.values import integer
 
 _STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
 _HEADERS = ("Content-Range", "Link", "X-Total-Count")
+_ASIDE = ECHO_KEYS | INPUT_KEYS
 _MAY_BE_DATA = "what stands beside its `data` may be data, too"
 # The unit before the range is any token of HTTP (RFC 9110), such as `dataset_files`.
 _RANGE = re.compile(r"(?:[!#$%&'*+.^_`|~0-9a-z-]+[ =]\s*)?(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
@@ -41,17 +53,65 @@ def note_content(beside: Mapping[str, Any], found: Findings) -> None:
 
     A file with an address need not be found here: `reading` refuses each address that is not known.
     """
+    known = {each.url for each in found.files if each.url is not None}
+    # Counts such as `population` may stand beside all but an empty listing. After the first page, a reply ends it.
+    parts = len(found.files) or found.rows or len(found.group_paths) or int(not found.signals.first_page)
+    if has_statistics(beside, parts, is_beside_no_list=False):
+        found.problems.append(_MAY_BE_DATA)
     for key, value in beside.items():
-        if isinstance(value, str) and holds_rows(value):
+        found.names.update(_names_in(key, value))
+        may_be_data = _may_hold_data if isinstance(value, dict | list) else _may_be_data
+        if may_be_data(key, value, known, found):
             found.problems.append(_MAY_BE_DATA)
-        if not isinstance(value, dict | list):
-            continue
-        aside = Findings(Signals(found.signals.dataset_id))
-        read_data({key: value}, aside)
-        found.names |= aside.names
-        is_list = bool(value) and isinstance(value, list) and plain_key(key) in LISTING_KEYS
-        if is_list or aside.rows or aside.groups or any(each.content is not None for each in aside.files):
-            found.problems.append(_MAY_BE_DATA)
+
+
+def _may_be_data(key: str, value: Any, known: set[str], found: Findings) -> bool:
+    """Whether a value that is no object and no list may be rows, the content of a file, or stand for child groups."""
+    if (isinstance(value, str) and holds_rows(value)) or (value and not found.groups and is_group_list(key, found)):
+        return True
+    return value is not None and looks_like_a_file(key) and not (isinstance(value, str) and holds_address(value))
+
+
+def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bool:
+    """Whether an object or a list may hold files or rows that would not land, or groups that the `data` do not name.
+
+    :param known: the addresses of the files that land. A list of these alone is no content.
+    """
+    if is_levels(key, value):
+        return False
+    aside = Findings(Signals(found.signals.dataset_id), group_paths=list(found.group_paths))
+    read_data({key: value}, aside)
+    found.names |= aside.names
+    urls = {each.url for each in aside.files}
+    is_known = len(aside.files) == len(value) and urls <= known
+    if isinstance(value, list) and plain_key(key) in LISTING_KEYS and not is_known:
+        return True
+    # An object about the session or the activity may have the id of a user, the name of a group or a `max_score`. With
+    # any other measure, it is a row. Beside the `data` of a group, its name may be that of a group below.
+    is_about_one = isinstance(value, dict) and "group_name" in value and not found.group_paths and not found.groups
+    if aside.proven_rows or (aside.groups and not is_about_one and not set(aside.groups) <= set(found.groups)):
+        return True
+    if aside.rows and any(row.keys() & (MEASURES - {"max_score"}) for row in rows_in(value)):
+        return True
+    # A problem may be about an address that is no file's, such as that of the API. Then `reading` judges the address.
+    has_problem = bool(aside.problems) and (not urls or not urls.isdisjoint(known))
+    return has_problem or None in urls
+
+
+def _names_in(key: str, value: Any, *, is_listed: bool = True) -> Iterator[str]:
+    """The file names in the lists of a value. A name under a key of an object is noted where the object is read."""
+    word = plain_key(key)
+    if word in _ASIDE:
+        return
+    if isinstance(value, dict | list):
+        is_listed = isinstance(value, list)
+        for each, child in value.items() if isinstance(value, dict) else ((key, child) for child in value):
+            if isinstance(child, dict | list) or (is_listed and isinstance(child, str)):
+                yield from _names_in(each, child, is_listed=is_listed)
+    elif is_listed and isinstance(value, str) and looks_like_a_file(value) and not holds_address(value):
+        is_said = word in FOLDER_KEYS or kind_of(word) in ("remark", "trouble")
+        if not is_said and not value.startswith("/"):  # with a slash, it is the path of an address, as of the request
+            yield value
 
 
 def note_records(key: str, records: Any, data: Any, found: Findings) -> None:

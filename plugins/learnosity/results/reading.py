@@ -163,7 +163,9 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
 
 
 def _compare_counts(found: Findings) -> None:
-    """Compare the remaining counts with all files and rows of the reply."""
+    """Compare the remaining counts with all files and rows of the reply, and those of child groups with none."""
+    if found.group_paths and not found.groups:
+        found.signals.compare_children(0)
     numbers = {len(found.files) or found.rows, *found.row_lists}
     if found.declared_count is not None:
         found.signals.open_counts[:] = [(DECLARED_COUNT, found.declared_count)]

@@ -98,10 +98,34 @@ def said(headers: Mapping[str, str], data: Any = None, *, status: int = 200, **m
         {"included": {"question": ROW}},
         {"users": [{"user_id": "u", "score": 1}]},
         {"groups": [{"group_name": "north"}]},
+        {"groups": {"north": {"group_name": "north"}}},
         {"files": [{"name": "b.csv", "content": "user_id,score\nu,1\n"}]},
         {"b.csv": "user_id,score\nu,1\n"},
         {"dataset_id": OTHER},
         {"dataset": {"id": OTHER}},
+        {"b.csv": "id;text\n1;hello\n"},
+        {"b.csv": 7},
+        {"b.json": {"a": 1}},
+        {"b.json": [{"id": 1}]},
+        {"extra": {"b.csv": "id;text\n1;hello\n"}},
+        {"extra": {"deeper": {"b.json": [[1, 2]]}}},
+        {"other_files": ["b.csv"]},
+        {"extra": {"other_files": ["b.csv"]}},
+        {"extra": [["a.json", "b.csv"]]},
+        {"file": "b.csv"},
+        {"filename": "north/b.csv"},
+        {"files": "b.csv"},
+        {"files": {"csv": {"b.csv": {"id": 7}}}},
+        {"result": {"files": [A, {"name": "b", "id": 7}]}},
+        {"files": [A, A, {"name": "b"}]},
+        {"population": 20, "mean_score": 3.2},
+        {"user_id": "u", "population": 20},
+        {"summary": {"population": 20, "mean_score": 3.2}},
+        {"summary": {"population": 20}},
+        {"session": {"user_id": "u", "score": 1}},
+        {"session": {"user_id": "u", "max_score": 1}},
+        {"records": [1, 2]},
+        {"hits": [[1]]},
     ],
     ids=str,
 )
@@ -109,7 +133,7 @@ def test_what_says_beside_the_data_that_they_are_a_part_is_not_passed_over(data:
     reading = around(data, beside)
     assert isinstance(reading, NotUnderstood), reading
     for key in beside:
-        assert f'"{key}"' in reading.sketch or key == "b.csv"
+        assert f'"{key}"' in reading.sketch or key in ("b.csv", "b.json")  # a name is masked
 
 
 @pytest.mark.parametrize("data", DATA.values(), ids=DATA)
@@ -149,6 +173,17 @@ LEGAL: list[dict[str, Any]] = [
     {"ratelimit": {"limit": 10, "remaining": 9}, "versions": {"requested": "v1", "concrete": "v1"}},
     {"debug": {"server": "api-3", "tags": ["blue"], "timings": [1, 2]}},
     {"server": {"name": "api-3", "region": "eu"}, "user": {"id": 7, "role": "consumer"}},
+    {"auth": {"user_id": "svc-7", "scope": "read"}, "session": {"user_id": "u"}},
+    {"context": {"group_name": "north"}},
+    {"activity": {"reference": "a", "max_score": 10}},
+    {"user_id": "svc-7", "group_name": "north"},
+    {"records": []},
+    {"records": {}},
+    {"endpoint": {"url": "https://data.example/v1/reports/datasets"}},
+    {"path": "/v1/reports/datasets.json", "request": {"files": ["in.csv"]}, "input_files": ["in.csv"]},
+    {"message": None, "b.csv": None},
+    {"group_path": ["north"]},
+    {"groups": [], "children": {}, "has_children": False, "child_groups": []},
 ]
 
 
@@ -171,6 +206,105 @@ def test_it_is_accepted_beside_content_and_groups_and_on_every_page(beside: dict
     for data in empty:
         if not beside.get("message"):  # beside an empty list, a text may say why it is empty
             assert isinstance(around(data, beside, first_page=False), Empty)
+
+
+def test_files_that_land_may_stand_beside_the_data_again() -> None:
+    again: list[dict[str, Any]] = [
+        {"files": [A]},
+        {"files": [B, A]},
+        {"files": [at("a.json")]},
+        {"results": [A, B]},
+        {"result": {"files": [A, B]}},
+        {"extra": [A]},
+        {"first": A},
+        {"a.json": at("a.json")},
+        {"a.json": A},
+        {"file": "a.json", "names": ["a.json", "b.csv"]},
+    ]
+    for beside in again:
+        assert names(around({"files": [A, B]}, beside)) == AB, beside
+        assert isinstance(around({"files": []}, beside), NotUnderstood), beside
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"b.csv": "id;text\n1;hello\n"},
+        {"b.json": {"a": 1}},
+        {"extra": {"b.csv": "id;text\n1;hello\n"}},
+        {"other_files": ["b.csv"]},
+        {"file": "b.csv"},
+        {"files": "b.csv"},
+        {"population": 20},
+        {"group_name": "north", "population": 0},
+        {"mean_score": 3.2},
+        {"files": ["b.csv"]},
+    ],
+    ids=str,
+)
+def test_a_list_is_not_empty_where_something_else_beside_the_data_may_be_content(beside: dict[str, Any]) -> None:
+    assert isinstance(around({"files": []}, {}), Empty)
+    assert isinstance(around({"files": []}, beside), NotUnderstood)
+
+
+def test_counts_of_the_whole_dataset_may_stand_beside_all_but_an_empty_list() -> None:
+    counts = {"population": 20, "group_count": 2, "count_sessions": 7}
+    assert names(around([A], counts)) == ["a.json"]
+    assert isinstance(around([ROW], counts), Inline)
+    assert isinstance(around(GROUP, counts), Group)
+    assert isinstance(around([], counts, first_page=False), Empty)
+    assert isinstance(around({"files": []}, {"population": 0, "mean_score": None}), Empty)
+    kinds: list[Any] = [[A], [ROW], GROUP]
+    for data in kinds:
+        assert "beside its `data`" in why(around(data, counts | {"mean_score": 3.2}))
+
+
+ROOT = {"group_path": [], "group_name": "all", "mean_score": 3}
+
+
+@pytest.mark.parametrize("data", [ROOT, [ROOT], {"group_path": [], "users": [ROW]}, {"group_path": []}], ids=str)
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"groups": ["north", "south"]},
+        {"groups": [["north"], ["south"]]},
+        {"groups": [{"name": "north"}]},
+        {"groups": [{"group_name": "north"}]},
+        {"groups": {"north": {"id": 1}}},
+        {"groups": 2},
+        {"subgroups": ["north"]},
+        {"children": ["north"]},
+        {"children": [{"name": "north"}]},
+        {"hierarchy": {"groups": ["north"]}},
+        {"has_children": True},
+        {"child_groups": 2},
+        {"child_group_count": 2},
+        {"north": {"group_name": "north", "id": 1}},
+    ],
+    ids=str,
+)
+def test_a_group_below_the_root_that_stands_beside_the_data_is_not_passed_over(
+    data: Any, beside: dict[str, Any]
+) -> None:
+    assert isinstance(around(data, beside), NotUnderstood)
+
+
+def test_what_says_beside_a_group_that_none_is_below_it_is_right() -> None:
+    levels = [{"key": "school", "label": "School"}]
+    none: list[dict[str, Any]] = [{"groups": levels}, {"groups": None}, {"has_children": False}, {"child_groups": 0}]
+    none.append({"children": []})
+    for beside in none:
+        reading = around(ROOT, beside)
+        assert isinstance(reading, Group)
+        assert reading.children == ()
+    group = {"group_path": [], "groups": ["north", "south"]}
+    right: list[dict[str, Any]] = [{"has_children": True}, {"child_groups": 2}, {"groups": ["south", "north"]}]
+    right.append({"groups": levels})
+    for beside in right:
+        reading = around(group, beside)
+        assert isinstance(reading, Group)
+        assert reading.children == (("north",), ("south",))
+    assert isinstance(around(group, {"groups": ["north", "west"]}), NotUnderstood)
 
 
 @cases(
