@@ -77,7 +77,7 @@ class BucketListing:
     async def folders(self, folder: str) -> Sequence[str]:
         """Names of the folders directly below a folder. Raises the errors of `objects`."""
         found = [path async for page in self._pages(folder, folders=True) for path in page.folders]
-        return [path.rstrip("/").rpartition("/")[2] for path in found]
+        return [path.removesuffix("/").rpartition("/")[2] for path in found]
 
     async def _pages(self, folder: str, *, folders: bool) -> AsyncIterator[Page]:
         where = f"{self._uri}/{folder}" if folder else self._uri
@@ -104,13 +104,30 @@ class BucketListing:
         if status != 200:
             raise refusal_of("list", where, status, body)
         try:
-            return self._read(body, below, len(self._prefix))
+            page = self._read(body, below, len(self._prefix))
+            if folders:
+                _check_level(page, len(below) - len(self._prefix))
+            return page
         except OddPageError as error:
             raise odd_page(where, error, body) from None
 
     async def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         self._client = self._client or store_client(self._options, read_timeout=IDLE_SECONDS)
         return await replied(self._client.get(url).headers(headers), MAX_PAGE_BYTES)
+
+
+def _check_level(page: Page, skip: int) -> None:
+    """Check that a listing of folders tells each folder of the asked level, and nothing that is deeper.
+
+    A server that does not know `delimiter` lists all objects and no folder, as if there were none.
+
+    :param skip: how many characters of a path are those of the asked folder.
+    :raises OddPageError: it tells something else. An object with one slash, at its end, may be a folder marker.
+    """
+    if any("/" in info.path[skip:-1] for info in page.objects):
+        raise OddPageError("it has an object of a deeper folder, as if folders had not been asked for")
+    if any(not path[skip:] or "/" in path[skip:-1] for path in page.folders):
+        raise OddPageError("it has a folder that is not directly below the prefix")
 
 
 def odd_page(where: str, error: OddPageError, body: bytes) -> LearnosityError:

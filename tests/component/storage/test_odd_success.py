@@ -327,7 +327,8 @@ async def test_all_pages_of_a_listing_come(cloud: str, monkeypatch: pytest.Monke
 
     async def behaviour(asked: Exchange) -> None:
         named = [body for name, body in pages.items() if name and name in asked.target]
-        await asked.give(reply(200, named[0] if named else pages[""]))
+        body = named[0] if named else pages[""]
+        await asked.give(reply(200, body.replace(b"x//b", b"b") if "delimiter=" in asked.target else body))
 
     async with hand_made(behaviour) as served:
         define(monkeypatch, cloud, served.url)
@@ -337,6 +338,50 @@ async def test_all_pages_of_a_listing_come(cloud: str, monkeypatch: pytest.Monke
         assert await store.folders("") == ["folder", "folder"]
         with pytest.raises(StorageError, match="'x//b' is there, and its name holds an empty"):
             await listed(store)
+
+
+# What a server lists for the folder `p/t/` with a delimiter: objects, folders, and whether that is such a listing.
+LEVELS: dict[str, tuple[list[str], list[str], bool]] = {
+    "nothing": ([], [], True),
+    "a folder": ([], ["t/a/"], True),
+    "a folder without its slash": ([], ["t/a"], True),
+    "a folder without a name": ([], ["t//"], True),
+    "files and a folder": (["t/x", "t/y.json"], ["t/a/"], True),
+    "the marker of the folder": (["t/"], ["t/a/"], True),
+    "a marker beside its folder": (["t/a/"], ["t/a/"], True),
+    "the delimiter is ignored": (["t/a/manifest.json", "t/a/data/x"], [], False),
+    "the delimiter is ignored, after a file": (["t/x", "t/a/manifest.json"], [], False),
+    "a deeper marker": (["t/a/data/"], [], False),
+    "an object without a folder's name": (["t//x"], [], False),
+    "a deeper object beside its folder": (["t/a/x"], ["t/a/"], False),
+    "the asked folder as its own": ([], ["t/"], False),
+    "a deeper folder": ([], ["t/a/", "t/a/data/"], False),
+}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize(("keys", "folders", "good"), LEVELS.values(), ids=LEVELS)
+async def test_a_listing_of_folders_that_tells_another_level_is_none(
+    cloud: str, keys: list[str], folders: list[str], good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = (
+        "<BlobPrefix><Name>p/{}</Name></BlobPrefix>"
+        if cloud == "abfs"
+        else "<CommonPrefixes><Prefix>p/{}</Prefix></CommonPrefixes>"
+    )
+    more = "".join(map(tag.format, folders))
+
+    async def behaviour(asked: Exchange) -> None:
+        await asked.give(reply(200, azure_page(*keys, more=more) if cloud == "abfs" else s3_page(*keys, more=more)))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        if good:
+            assert await store.folders("t") == [folder.removeprefix("t/").removesuffix("/") for folder in folders]
+            return
+        with pytest.raises(StorageError, match="deeper folder|not directly below"):
+            await store.folders("t")
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
