@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
+from learnosity.errors import StorageError
 from learnosity.storage.store import IsOwn, ObjectInfo, every_path
 
 
@@ -138,7 +139,9 @@ class MemoryStore:
             raise Killed
 
     def read(self, path: str) -> Iterator[bytes]:
-        yield self.objects[path].content
+        if (found := self.objects.get(path)) is None:
+            raise StorageError(f"{path} does not exist.")
+        yield found.content
 
     async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
         if await self._call():

@@ -75,7 +75,10 @@ async def read_dataset(store: Store, layout: DatasetLayout) -> Found:
         everything = [
             info
             for info in await _objects(store, layout.prefix)
-            if layout.is_own(info.path) and not info.path.startswith(f"{layout.removal_prefix}/")
+            if layout.is_own(info.path)
+            and not info.path.startswith(f"{layout.removal_prefix}/")
+            # Such a file is never removed. If it counted here, each run would report its removal again.
+            and not leads_elsewhere(store, info.path)
         ]
         if any(info.path == layout.manifest for info in everything):
             return Found(layout.dataset_id, problem="it has been published in this moment")
@@ -107,11 +110,16 @@ def leads_elsewhere(store: Store, path: str) -> bool:
 
     Such a file is outside of the destination, so it must stay. A link itself may be removed.
     """
+    folder = local_path(store, path.rpartition("/")[0])
+    return folder is not None and os.path.realpath(folder) != folder
+
+
+def local_path(store: Store, path: str) -> str | None:
+    """The absolute path of a file or folder of a local folder; None = the store is none."""
     if not store.uri.startswith(_FILE):
-        return False
+        return None
     root = os.path.realpath(store.uri.removeprefix(_FILE))
-    folder = os.path.normpath(f"{root}/{path.rpartition('/')[0]}")
-    return os.path.realpath(folder) != folder
+    return os.path.normpath(f"{root}/{path}")
 
 
 async def _manifest(store: Store, layout: DatasetLayout) -> Manifest | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import TransientStorageError
 from learnosity.retention.decide import HOUR, Found, Latest, Verdict
 from learnosity.retention.inventory import latest, leads_elsewhere, read_dataset
+from learnosity.retention.named_files import Named, remove_named
 from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class Removal:
     :param objects: how many objects were removed.
     :param others: how many objects in its folder were not written by this package, and stay.
     :param unfinished: why unfinished uploads in its folder could not be looked for; "" = they were removed.
+    :param named: what became of the files that it names, if it was published until now; None = it was not.
+    :param partly: why some of its files may be left; "" = none are.
     """
 
     verdict: Verdict
@@ -48,6 +51,8 @@ class Removal:
     total_bytes: int = 0
     others: int = 0
     unfinished: str = ""
+    named: Named | None = None
+    partly: str = ""
 
 
 async def remove(
@@ -74,22 +79,31 @@ async def remove(
         if not (mark.existed and may_be_cut_off(verdict)):
             await mark.drop()
         return Removal(verdict)
-    removed, size, others = 0, 0, 0
-    for _ in range(ROUNDS):
-        own, others = await _content(store, layout)
-        if not own:
-            break
-        # In each round, the manifest is deleted first and alone, so that it never names deleted files. A later round
-        # may find a manifest again: a landing task of an older release of this package ignores removal marks, and may
-        # write it.
-        batches = [[info for info in own if info.path == layout.manifest]]
-        rest = [info for info in own if info.path != layout.manifest]
-        batches += [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]
-        for batch in filter(None, batches):
+    removed, size, others, named = 0, 0, 0, Named()
+
+    async def delete(paths: Sequence[str]) -> None:
+        for start in range(0, len(paths), BATCH):
             await mark.check()
-            await store.delete([info.path for info in batch])
-            removed += len(batch)
-            size += sum(info.size for info in batch)
+            await store.delete(paths[start : start + BATCH])
+
+    listings = (layout.files, layout.names)
+    for turn in range(ROUNDS):
+        own, others = await _content(store, layout)
+        if turn and not own:
+            break
+        # In each round, the manifest is deleted first and alone, so that it never names deleted files. In the first
+        # round, this is done also if it is not listed: a listing may leave objects out. A later round may find a
+        # manifest again: a landing task of an older release of this package ignores removal marks, and may write it.
+        if not turn or any(info.path == layout.manifest for info in own):
+            await delete([layout.manifest])
+        await delete([info.path for info in own if info.path not in (layout.manifest, *listings)])
+        if not turn:
+            listed = {info.path: info.size for info in own}
+            named = _counted(await remove_named(store, layout, listed, delete), verdict.found, layout, listed)
+        # files.ndjson goes last: if this removal is cut off, the next one reads there which files are left.
+        await delete(listings)
+        removed += len(own)
+        size += sum(info.size for info in own)
     else:
         raise TransientStorageError(f"{store.uri}/{layout.prefix} is not empty yet. The next try goes on.")
     left = await uploads()  # after a transient error here, the mark stays, and the next try removes the uploads
@@ -102,7 +116,29 @@ async def remove(
         f"{size:,}",
         f" {others} object(s) in its folder are not ours, and stay." if others else "",
     )
-    return Removal(verdict, removed, size, others, left)
+    was_published = verdict.found.is_published
+    return Removal(verdict, removed, size, others, left, named if was_published else None, _partly(named, verdict))
+
+
+def _counted(named: Named, found: Found, layout: DatasetLayout, listed: Mapping[str, int]) -> Named:
+    """The same, but where not all files are named, with those that were listed, if they are more."""
+    sizes = [size for path, size in listed.items() if path.startswith(f"{layout.data_prefix}/") and path[-1] != "/"]
+    if named.named < found.files and named.files < len(sizes):
+        return replace(named, files=min(len(sizes), found.files), total_bytes=sum(sizes))
+    return named
+
+
+def _partly(named: Named, verdict: Verdict) -> str:
+    """Why some of the files of a removed dataset may be left; "" = none are."""
+    found = verdict.found
+    if named.stay:
+        return f"removed but for {named.stay:,} of its files: they are behind a link, or cannot be listed, and stay"
+    if found.is_published and named.named < found.files and named.files < found.files:
+        return (
+            f"removed in part: its manifest counts {found.files:,} files, and {named.files:,} were found and removed; "
+            "files.ndjson does not name all of them, so others may be left"
+        )
+    return ""
 
 
 def may_be_cut_off(verdict: Verdict) -> bool:

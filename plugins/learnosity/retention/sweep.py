@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
 from learnosity.retention.inventory import datasets, latest, read_dataset, types
-from learnosity.retention.remove import Judge, drop_stale_marks, may_be_cut_off, remove
+from learnosity.retention.remove import Judge, Removal, drop_stale_marks, may_be_cut_off, remove
 from learnosity.retention.report import Entry, Report, shown
 from learnosity.retention.rules import Rule
 from learnosity.storage.store import Store
@@ -146,8 +148,9 @@ class Sweep:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
             return
         if removal.verdict.goes:
-            if removal.unfinished:
-                self._problem(store, layout.dataset_type, layout.dataset_id, removal.unfinished)
+            for what in filter(None, (removal.unfinished, removal.partly)):
+                self._problem(store, layout.dataset_type, layout.dataset_id, what)
+            entry = _done(entry, removal)
             self.report.goes.append(entry)
             await self.done(entry, True)
             return
@@ -221,6 +224,19 @@ class Sweep:
 
     def _place(self, store: Store) -> tuple[str, str]:
         return store.uri, self.connection(store)
+
+
+def _done(entry: Entry, removal: Removal) -> Entry:
+    """The entry of a removed dataset with what was really removed, where that is not what its manifest says."""
+    named, why = removal.named, entry.why
+    if named is None:
+        return entry
+    if named.unlisted:
+        why += f"; {named.unlisted:,} of its files were not listed, and were deleted by name"
+    if named.files >= entry.files:
+        return msgspec.structs.replace(entry, why=why)
+    why += f"; its manifest counts {entry.files:,} files"
+    return msgspec.structs.replace(entry, why=why, files=named.files, total_bytes=named.total_bytes)
 
 
 def _again(rule: Rule, others: Sequence[Found], found: Found, newest: Latest, now: float) -> Verdict:
