@@ -78,6 +78,17 @@ class Notes:
             self.removed.append(entry)
         await self._save()
 
+    def add_figures(self, problems: list[Entry]) -> None:
+        """Add to the problem of each dataset whose removal is not known to have ended what was begun to be removed.
+
+        The run that ends such a removal finds only the rest, and does not know how large the dataset was.
+        """
+        for place, problem in enumerate(problems):
+            for entry in self.begun:
+                if _is_same(entry, problem):
+                    figures = f"this run has begun to remove its {entry.files:,} files, {entry.total_bytes:,} bytes"
+                    problems[place] = msgspec.structs.replace(problem, why=f"{problem.why} ({figures})")
+
     async def _save(self) -> None:
         await patiently(self._store.set, KEY, msgspec.to_builtins({"begun": self.begun, "removed": self.removed}))
 

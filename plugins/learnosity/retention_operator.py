@@ -75,6 +75,7 @@ class LearnosityRetentionOperator(AsyncOperator):
             dry_run = False
             if not any(entry.why == str(error) for entry in report.problems):
                 report.problems.append(Entry("", "", "", str(error)))
+        notes.add_figures(report.problems)
         tell(report, dry_run)
         # Airflow reads `outlets` only after the task has run, and then adds an asset event for each outlet. If nothing
         # was removed, the list is empty, so that there is no event.
@@ -112,9 +113,8 @@ class LearnosityRetentionOperator(AsyncOperator):
         await _settle(places, resolved, notes, report)
         name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
         connections = {id(place.store): place.connection for place in places.values()}
-        earlier = list(notes.removed)
         sweep = Sweep(
-            name, dry_run, notes.begin, notes.done, report, earlier, is_last, lambda store: connections[id(store)]
+            name, dry_run, notes.begin, notes.done, report, [*notes.removed], is_last, lambda at: connections[id(at)]
         )
         if by_rules:
             for rule in _applicable(by_rules.rules, resolved, notes, report):

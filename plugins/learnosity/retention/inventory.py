@@ -81,7 +81,11 @@ async def read_dataset(store: Store, layout: DatasetLayout) -> Found:
             and not leads_elsewhere(store, info.path)
         ]
         if any(info.path == layout.manifest for info in everything):
-            return Found(layout.dataset_id, problem="it has been published in this moment")
+            if await store.head(layout.manifest) is not None:
+                return Found(layout.dataset_id, problem="it has been published in this moment")
+            # Some listings still have what was deleted a while ago.
+            begun = "its removal has begun, and " if marks else ""
+            return Found(layout.dataset_id, problem=f"{begun}the store lists its manifest, but does not have it")
     except (StorageError, IncompleteDatasetError) as error:
         return Found(layout.dataset_id, problem=str(error))
     return Found(

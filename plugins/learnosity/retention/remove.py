@@ -6,6 +6,7 @@ and goes on with it. While there is a mark, no task lands the dataset (`dataset.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from uuid import uuid4
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import TransientStorageError
 from learnosity.retention.decide import HOUR, Found, Latest, Verdict
-from learnosity.retention.inventory import latest, leads_elsewhere, read_dataset
+from learnosity.retention.inventory import AT_ONCE, latest, leads_elsewhere, read_dataset
 from learnosity.retention.named_files import Named, remove_named
 from learnosity.storage.store import ObjectInfo, Store
 
@@ -89,7 +90,7 @@ async def remove(
     listings = (layout.files, layout.names)
     for turn in range(ROUNDS):
         own, others = await _content(store, layout)
-        if turn and not own:
+        if turn and not (own := await _there(store, own)):
             break
         # In each round, the manifest is deleted first and alone, so that it never names deleted files. In the first
         # round, this is done also if it is not listed: a listing may leave objects out. A later round may find a
@@ -166,6 +167,20 @@ async def _content(store: Store, layout: DatasetLayout) -> tuple[Sequence[Object
             elif not info.path.startswith(f"{layout.removal_prefix}/"):
                 own.append(info)
     return own, others
+
+
+async def _there(store: Store, listed: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+    """Those of the listed objects that are there: a listing may still have what was deleted a moment ago.
+
+    A folder marker counts as there, because `head` takes no path of a marker.
+    """
+    there: list[ObjectInfo] = []
+    for start in range(0, len(listed), AT_ONCE):
+        some = listed[start : start + AT_ONCE]
+        heads = await asyncio.gather(*(store.head(info.path) for info in some if not info.marks_folder))
+        found = {info.path for info in heads if info is not None}
+        there += [info for info in some if info.marks_folder or info.path in found]
+    return there
 
 
 class _Mark:

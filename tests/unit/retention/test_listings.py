@@ -5,19 +5,37 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from obstore.store import LocalStore
 
 from learnosity.dataset.manifest import FileEntry, encode_files
+from learnosity.retention.report import Entry
 from learnosity.retention.rules import Rule
 from learnosity.retention.sweep import Sweep
+from learnosity.retention_notes import Notes
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import ObjectInfo, Store
 from tests.memory_store import MemoryStore
 from tests.unit.retention.scenes import TYPE, check_promises, layout_of, publish, sweep
 
 ONE = layout_of(1)
+
+
+class State:
+    """Airflow's task state store."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
 FILES = 5
 BYTES = FILES * len(f"{ONE.dataset_id} 0")
 
@@ -192,3 +210,96 @@ async def test_a_local_file_that_was_gone_before_is_not_reported_as_removed(tmp_
     one = await once(store, by_ids=True)
     assert [(entry.files, entry.total_bytes) for entry in one.report.goes] == [(FILES - 1, BYTES // FILES * 4)]
     assert one.report.problems == []
+
+
+GHOSTS: dict[str, Callable[[str], bool]] = {
+    "everything": lambda path: True,
+    "the manifest": lambda path: path == ONE.manifest,
+    "the files": lambda path: path.startswith(f"{ONE.data_prefix}/"),
+    "files.ndjson": lambda path: path == ONE.files,
+}
+
+
+async def haunted(is_ghost: Callable[[str], bool]) -> LaggingStore:
+    """A store that goes on listing these objects of the dataset when they are deleted."""
+    store = scene()
+    async for batch in store.list(ONE.prefix):
+        store.ghosts = {info.path: info for info in batch if is_ghost(info.path)}
+    return store
+
+
+@pytest.mark.parametrize("is_ghost", GHOSTS.values(), ids=GHOSTS)
+@pytest.mark.parametrize("by_ids", [True, False])
+async def test_a_removal_ends_although_deleted_objects_are_still_listed(
+    is_ghost: Callable[[str], bool], by_ids: bool
+) -> None:
+    store = await haunted(is_ghost)
+    one = await once(store, by_ids)
+    assert left(store) == set()
+    assert one.report.problems == []
+    assert [(entry.files, entry.total_bytes) for entry in one.report.goes] == [(FILES, BYTES)]
+
+
+@pytest.mark.parametrize("kept", [ONE.manifest, ONE.files, ONE.data("groups/3.json")])
+async def test_what_the_store_keeps_although_it_says_that_it_is_deleted_is_not_reported_as_removed(
+    kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = scene()
+    store.changed = lambda: None
+    real = store.delete
+
+    async def delete(paths: Sequence[str]) -> None:
+        await real([path for path in paths if path != kept])
+
+    monkeypatch.setattr(store, "delete", delete)
+    one = await once(store, by_ids=True)
+    assert one.report.goes == []
+    assert "is not empty yet" in one.report.problems[0].why
+
+
+@pytest.mark.parametrize(
+    ("published", "marked", "why"),
+    [
+        (True, False, "kept: it has been published in this moment"),
+        (False, False, "kept: the store lists its manifest, but does not have it"),
+        (False, True, "kept: its removal has begun, and the store lists its manifest, but does not have it"),
+    ],
+)
+async def test_a_manifest_that_is_listed_and_not_there_is_not_called_published(
+    published: bool, marked: bool, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await haunted(lambda path: True)
+    manifest = store.objects.pop(ONE.manifest)
+    if marked:
+        store.place(f"{ONE.removal_prefix}/killed", b"", 3 * 3600)
+    real, asked = store.head, list[str]()
+
+    async def head(path: str) -> ObjectInfo | None:
+        asked.append(path)
+        if published and asked.count(ONE.manifest) == 2:
+            store.objects[ONE.manifest] = manifest
+        return await real(path)
+
+    monkeypatch.setattr(store, "head", head)
+    one = await once(store, by_ids=False)
+    assert (one.report.goes, [each.why for each in one.report.problems]) == ([], [why])
+
+
+async def test_a_problem_tells_the_figures_of_a_removal_that_has_begun() -> None:
+    notes = Notes(State())
+    one = Entry("s3://b/p", TYPE, ONE.dataset_id, "superseded", 1234, 56789, "2026-01-01", "prod")
+    await notes.begin(one)
+    others = [
+        Entry("", "", "", "kept: x", connection="prod"),
+        Entry("s3://b/p", TYPE, layout_of(2).dataset_id, "kept: x", connection="prod"),
+        Entry("s3://b/p", TYPE, ONE.dataset_id, "kept: x", connection="eu"),
+        Entry("s3://b/other", TYPE, ONE.dataset_id, "kept: x", connection="prod"),
+    ]
+    problems = [*others, Entry("s3://b/p", TYPE, ONE.dataset_id, "kept: x", connection="prod")]
+    notes.add_figures(problems)
+    assert problems[:-1] == others
+    assert problems[-1].why == "kept: x (this run has begun to remove its 1,234 files, 56,789 bytes)"
+    await notes.done(one)
+    again = [Entry("s3://b/p", TYPE, ONE.dataset_id, "kept: x", connection="prod")]
+    notes.add_figures(again)
+    assert again[0].why == "kept: x"
