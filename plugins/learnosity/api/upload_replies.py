@@ -20,10 +20,12 @@ _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 # an object that is encrypted with a key of KMS is no MD5, and it looks like one.
 _TAG_OF_NOTHING = "d41d8cd98f00b204e9800998ecf8427e"
 # An element of an error at any depth of a body in XML, with or without a prefix.
-_ERROR_ELEMENT = re.compile(r"<(?:[\w.-]+:)?(?:errors?|errorresponse|fault)\b", re.IGNORECASE)
+_ERROR_ELEMENT = re.compile(
+    r"<(?:[\w.-]+:)?(?:(?:error|errorresponse|fault)(?=[\s/>])|errors(?:\s[^>/]*)?>\s*(?!</)\S)", re.IGNORECASE
+)
 # Where a store describes the object in the body of its reply, as Google does in JSON, the entity tag stands there.
 _TAG_IN_BODY = re.compile(r'"etag"\s*:\s*"[^"]|<ETag>\s*[^<\s]', re.IGNORECASE)
-_GOOD_CODES = ("", "0", "200", "ok", "success", "none")
+_GOOD_CODE = re.compile(r"0*|2\d\d|ok|success|none|created")
 
 
 def check_uploaded(what: object, status: int, headers: Mapping[str, str], answer: bytes, length: int) -> None:
@@ -71,14 +73,16 @@ def _is_json_error(text: str) -> bool:
         content = json.loads(text) if text.startswith("{") else None
     except (ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and _says_error({key.lower(): value for key, value in content.items()})
+    return isinstance(content, dict) and _says_error(
+        {key.lower(): value for key, value in sorted(content.items(), key=lambda each: bool(each[1]))}
+    )
 
 
 def _says_error(words: Mapping[str, Any]) -> bool:
     """Whether an object has an error, or a code with a message, or is a refusal as the Data API replies it."""
     if words.get("error") or words.get("errors"):
         return True
-    if "message" in words and str(words.get("code") or "").lower() not in _GOOD_CODES:
+    if "message" in words and not _GOOD_CODE.fullmatch(str(words.get("code") or "").lower()):
         return True
     meta = words.get("meta")
     return isinstance(meta, dict) and meta.get("status") is False

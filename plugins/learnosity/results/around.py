@@ -13,8 +13,9 @@ from learnosity.results.addresses import holds_address
 from learnosity.results.content import MEASURES, holds_rows, rows_in
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings
-from learnosity.results.groups import is_group_list, is_levels
+from learnosity.results.groups import OF_CONTEXT, is_group_list, is_levels
 from learnosity.results.known_keys import (
+    COUNTED_KEYS,
     ECHO_KEYS,
     FOLDER_KEYS,
     INPUT_KEYS,
@@ -26,7 +27,7 @@ from learnosity.results.rows import has_statistics
 from learnosity.results.shape import read_data
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.signals import Signals
-from learnosity.results.values import integer
+from learnosity.results.values import integer, scalars
 
 _STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
 _HEADERS = ("Content-Range", "Link", "X-Total-Count")
@@ -79,6 +80,7 @@ def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bo
     """
     if is_levels(key, value):
         return False
+    value = _without_levels(value)
     aside = Findings(Signals(found.signals.dataset_id), group_paths=list(found.group_paths))
     read_data({key: value}, aside)
     found.names |= aside.names
@@ -91,11 +93,24 @@ def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bo
     is_about_one = isinstance(value, dict) and "group_name" in value and not found.group_paths and not found.groups
     if aside.proven_rows or (aside.groups and not is_about_one and not set(aside.groups) <= set(found.groups)):
         return True
-    if aside.rows and any(row.keys() & (MEASURES - {"max_score"}) for row in rows_in(value)):
+    is_list = plain_key(key) in LISTING_KEYS | COUNTED_KEYS
+    if (aside.rows and is_list) or max(aside.rows_of.values(), default=0) > 1:
         return True
+    if plain_key(key) not in _ASIDE and any(isinstance(each, str) and holds_rows(each) for each in scalars(value)):
+        return True
+    if (aside.rows or aside.has_row_fields) and any(row.keys() & (MEASURES - {"max_score"}) for row in rows_in(value)):
+        return True
+    problems = set(aside.problems) - (frozenset() if found.group_paths or found.groups else OF_CONTEXT)
     # A problem may be about an address that is no file's, such as that of the API. Then `reading` judges the address.
-    has_problem = bool(aside.problems) and (not urls or not urls.isdisjoint(known))
+    has_problem = bool(problems) and (not urls or not urls.isdisjoint(known))
     return has_problem or None in urls
+
+
+def _without_levels(value: Any) -> Any:
+    """A value without the levels of the hierarchy, which a reply repeats."""
+    if isinstance(value, dict):
+        return {key: _without_levels(each) for key, each in value.items() if not is_levels(key, each)}
+    return value
 
 
 def _names_in(key: str, value: Any, *, is_listed: bool = True) -> Iterator[str]:

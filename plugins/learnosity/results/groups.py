@@ -22,7 +22,10 @@ _OF_FOLDERS = re.compile("folder|director")
 _LEVELS = re.compile("(?:group|hierarchy)?levels?|hierarchy")
 NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"
+_NO_PATH = "the path of a group is not a list of names"
 _NESTED = "a group is inside another group in an unknown way"
+# Problems of an object that only names its group.
+OF_CONTEXT = frozenset((_NO_PATH, _NESTED))
 
 
 def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Place, found: Findings) -> None:
@@ -35,7 +38,7 @@ def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Plac
     if isinstance(path, list) and all(isinstance(name, str) for name in path):
         found.group_paths.append(tuple(path))
     elif path is not None:
-        found.problems.append("the path of a group is not a list of names")
+        found.problems.append(_NO_PATH)
     elif place.key == "datasetgroup":
         found.group_paths.append(None)
     if is_group_row(record) and place.key not in GROUP_CONTEXT | STRUCTURE_KEYS:

@@ -117,6 +117,8 @@ def classify(
     for box in (meta, beside):
         before = len(found.signals.open_counts)
         _read_meta({key: value for key, value in box.items() if key != "records"}, found)
+        if isinstance(box.get("records"), dict):
+            _read_meta(box["records"], found)
         found.note_box("meta", before, {})
     note_headers(headers, data, found)
     _compare_counts(found)

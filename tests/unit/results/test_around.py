@@ -126,6 +126,11 @@ def said(headers: Mapping[str, str], data: Any = None, *, status: int = 200, **m
         {"session": {"user_id": "u", "max_score": 1}},
         {"records": [1, 2]},
         {"hits": [[1]]},
+        {"users": {"u1": {"user_id": "u1", "grade": 5}, "u2": {"user_id": "u2", "grade": 6}}},
+        {"by_item": {"i1": {"item_reference": "i1", "stem": "x"}, "i2": {"item_reference": "i2", "stem": "y"}}},
+        {"activities": {"a1": {"max_score": 5}, "a2": {"max_score": 6}}},
+        {"summary": {"mean_score": 3.2, "population": 20, "by": ["grade"]}},
+        {"extra": {"table": "user_id,score\nu,1\n"}},
     ],
     ids=str,
 )
@@ -182,6 +187,7 @@ LEGAL: list[dict[str, Any]] = [
     {"endpoint": {"url": "https://data.example/v1/reports/datasets"}},
     {"path": "/v1/reports/datasets.json", "request": {"files": ["in.csv"]}, "input_files": ["in.csv"]},
     {"message": None, "b.csv": None},
+    {"session": {"user_id": "u", "roles": ["r"]}, "activity": {"reference": "a", "max_score": 10, "tags": ["x"]}},
     {"group_path": ["north"]},
     {"groups": [], "children": {}, "has_children": False, "child_groups": []},
 ]
@@ -322,6 +328,41 @@ def test_a_cursor_may_stand_beside_the_data(beside: dict[str, Any], meta: dict[s
     reading = around([A], beside, **meta)
     assert isinstance(reading, Files)
     assert reading.next_cursor == cursor
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"context": {"group_name": "north", "roles": ["teacher"]}},
+        {"session": {"group_name": "north", "user": {"id": 7}}},
+        {"context": {"group_path": "north/a"}},
+    ],
+    ids=str,
+)
+def test_an_object_beside_files_or_rows_may_name_a_group(beside: dict[str, Any]) -> None:
+    assert names(around([A], beside)) == ["a.json"]
+    assert isinstance(around([ROW], beside), Inline)
+
+
+@pytest.mark.parametrize("data", [ROOT, GROUP, {"group_path": ["north"], "group_name": "north"}], ids=str)
+def test_the_levels_of_the_hierarchy_may_stand_beside_a_group(data: Any) -> None:
+    levels = [{"key": "school", "label": "School"}, {"key": "class", "label": "Class"}]
+    for beside in ({"hierarchy": {"reference": "h", "groups": levels}}, {"report": {"hierarchy": {"groups": levels}}}):
+        assert isinstance(around(data, beside), Group)
+
+
+@pytest.mark.parametrize("key", ["records", "hits", "found", "page", "box"])
+@pytest.mark.parametrize(
+    "more", [{"has_more": True}, {"total": 99}, {"status": "running"}, {"errors": ["c.csv"]}], ids=str
+)
+def test_what_stands_beside_a_declared_list_is_judged(key: str, more: dict[str, Any]) -> None:
+    declared = {"files": f"{key}.list[]", "url": "url", "name": "name"}
+    assert not isinstance(around(None, {key: {"list": [A, B], **more}}, declared), Files)
+    in_meta: dict[str, Any] = {key: {"list": [A, B], **more}}
+    assert not isinstance(around(None, {}, declared | {"files": f"meta.{key}.list[]"}, **in_meta), Files)
+    assert names(around(None, {key: {"list": [A, B]}}, declared)) == AB
+    if key in ("records", "box"):  # any other may be a count, and this object is not understood as one
+        assert names(around(None, {key: {"list": [A, B], "took": 3}}, declared)) == AB
 
 
 def test_a_key_in_meta_and_beside_is_judged_in_both() -> None:
