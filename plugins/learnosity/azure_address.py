@@ -80,22 +80,34 @@ def account_at(url: str, connection: Connection, extra: Mapping[str, Any]) -> st
 
 def sas_url(extra: Mapping[str, Any]) -> str:
     """The extra `sas_token` where it is used and is a URL, which names the account, too; else ""."""
-    if any(extra.get(key) for key in ("connection_string", "tenant_id", "shared_access_key")):
-        return ""
-    token = str(extra.get("sas_token") or "")
+    token = _used_token(extra)
     return token if token.startswith("https") else ""
 
 
+def _used_token(extra: Mapping[str, Any]) -> str:
+    """The extra `sas_token`; "" where there is none, or Airflow's hook uses another identity before it."""
+    is_used = not any(extra.get(key) for key in ("connection_string", "tenant_id", "shared_access_key"))
+    return str(extra.get("sas_token") or "") if is_used else ""
+
+
 def check_addresses(named: str, connection: Connection, extra: Mapping[str, Any]) -> None:
-    """Check that a connection does not name one account in its `sas_token` and another one beside it.
+    """Check that a URL in a connection's `sas_token` is used as one, and that no other account is named beside it.
 
     As in Airflow's hook, the `sas_token` decides; the host and the login are often left over.
 
     :param named: the connection, for messages.
-    :raises ConnectionConfigError: a field for the address alone names another one. Another address of the same account
-        gets a warning.
+    :raises ConnectionConfigError: the `sas_token` has an address that the hook does not take for one. Or a field for
+        the address alone names another one; another address of the same account gets a warning.
     """
-    if not (url := sas_url(extra)) or not (other := account_url(connection, extra)):
+    url = sas_url(extra)
+    if not url and re.search(r"[/:]", _used_token(extra).partition("=")[0]):
+        # A signature begins with a name, such as `sv=`, so this is an address. Airflow's hook only takes it for one if
+        # it begins with `https`. Otherwise the signature would be sent to another server: that of the host or login.
+        raise ConnectionConfigError(
+            f"The {named} has a `sas_token` with an address that does not begin with `https`, in small letters and "
+            "without a blank before it. Correct it, or give only what follows the question mark (sv=…&sig=…)."
+        )
+    if not url or not (other := account_url(connection, extra)):
         return
     own, beside = (_server(each) for each in (url, other))
     if own == beside:

@@ -427,6 +427,36 @@ def test_an_account_beside_the_url_of_a_signature_is_refused_or_told(
 
 
 CLOUD = "blob.core.windows.net"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            f"{begin}another.{CLOUD}/"
+            for begin in ("http://", "HTTPS://", "Https://", " https://", "//", "?https://", "")
+        ),
+        *("\nhttps://another.own.example/lake", "abfss://lake@another.dfs.core.windows.net/", "HTTP://a:1/b"),
+        *(f"another.{CLOUD}/lake", "another.own.example:8443"),
+    ],
+)
+@pytest.mark.parametrize("beside", [{"host": ACCOUNT}, {"login": "account"}, {}], ids=["host", "login", "nothing"])
+def test_a_signature_in_an_address_that_the_hook_does_not_take_for_one_is_sent_nowhere(
+    define: Define, address: str, beside: dict[str, Any]
+) -> None:
+    define(**beside, extra={"sas_token": f"{address}?{SAS}"})
+    with pytest.raises(ConnectionConfigError, match="a `sas_token` with an address that does not begin") as caught:
+        open_store("abfs://lake@container/p")
+    assert "sig=a" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["connection_string", "shared_access_key"])
+def test_such_an_address_beside_an_identity_that_is_used_before_it_changes_nothing(define: Define, key: str) -> None:
+    value = KEY if key == "shared_access_key" else f"{KEYED};EndpointSuffix=core.windows.net"
+    define(host=ACCOUNT, extra={"sas_token": f"HTTPS://another.blob.core.windows.net/?{SAS}", key: value})
+    assert of_store().endpoint == ACCOUNT
+
+
 SAME_ACCOUNT = [
     (f"https://account.{CLOUD}:443", False),
     (f"HTTPS://ACCOUNT.{CLOUD.upper()}", False),
