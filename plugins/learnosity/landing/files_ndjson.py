@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +31,7 @@ def file_entry(landed: Landed) -> FileEntry:
 class FilesList:
     """files.ndjson before it is written. A long list is in a temporary file.
 
-    `files` and `total_bytes` are of all files together, `sha256` is the digest of the list.
+    `files` and `total_bytes` are of all files together, `size` and `sha256` are of the list itself.
 
     :param landed: the files, sorted by path.
     """
@@ -45,6 +46,7 @@ class FilesList:
                 self._spool.write(line)
             self.files += 1
             self.total_bytes += entry.bytes
+        self.size = self._spool.tell()
         self.sha256 = digest.hexdigest()
 
     def __enter__(self) -> Self:
@@ -55,20 +57,19 @@ class FilesList:
     ) -> None:
         self._spool.close()
 
-    async def put(self, store: Store, layout: DatasetLayout) -> None:
-        """Write files.ndjson."""
-        size = self._spool.seek(0, 2)
-        if size <= WHOLE_BYTES:
+    async def put(self, store: Store, layout: DatasetLayout) -> Landed:
+        """Write files.ndjson. Returns what was written, with the entity tag of the store's reply."""
+        tag = await self._put(store, layout.files)
+        return Landed(layout.files, self.size, self.sha256, CONTENT_TYPE, etag=tag)
+
+    async def _put(self, store: Store, path: str) -> str | None:
+        if self.size <= WHOLE_BYTES:
             self._spool.seek(0)
-            await store.put(layout.files, self._spool.read(), CONTENT_TYPE)
-            return
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await store.put_stream(layout.files, self._pieces(), size, CONTENT_TYPE)
-                return
-            except BrokenWriteError:
-                if attempt == ATTEMPTS:
-                    raise
+            return await store.put(path, self._spool.read(), CONTENT_TYPE)
+        for _ in range(1, ATTEMPTS):
+            with suppress(BrokenWriteError):
+                return await store.put_stream(path, self._pieces(), self.size, CONTENT_TYPE)
+        return await store.put_stream(path, self._pieces(), self.size, CONTENT_TYPE)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         self._spool.seek(0)

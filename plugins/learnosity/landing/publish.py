@@ -25,6 +25,7 @@ from learnosity.dataset.manifest import (
     decode_files,
     encode_manifest,
     read_manifest,
+    sha256_hex,
 )
 from learnosity.dataset.published import some, stored, verify
 from learnosity.dataset.removal_marks import claim_landing
@@ -32,7 +33,7 @@ from learnosity.errors import IncompleteDatasetError, StorageError, TransientSto
 from learnosity.landing.announce import withdraw, write_latest
 from learnosity.landing.files_ndjson import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles
-from learnosity.landing.ledger import Landed
+from learnosity.landing.ledger import Landed, is_same
 from learnosity.landing.names_tsv import put_names
 from learnosity.landing.plan import plan_blocks
 from learnosity.landing.reconcile import COMPARED_FILES, check_published, reconciled
@@ -116,12 +117,34 @@ async def publish(
             found = await read_manifest(store, layout)
             if found is not None and await _is_enough(store, layout, found, landed, left_out):
                 return await _keep(store, layout, work, found, require_complete)
-        await listed.put(store, layout)
+        await _check_written(store, await listed.put(store, layout))
         manifest = replace(manifest, names=await put_names(store, layout, files))
-    await store.put(layout.manifest, encode_manifest(manifest), "application/json")
+    await _check_written(store, await _put_manifest(store, layout, manifest))
     await write_latest(store, layout, manifest)
     await _tidy(store, layout, work)
     return manifest
+
+
+async def _put_manifest(store: Store, layout: DatasetLayout, manifest: Manifest) -> Landed:
+    """Write the manifest. Returns what was written, with the entity tag of the store's reply."""
+    content = encode_manifest(manifest)
+    tag = await store.put(layout.manifest, content, "application/json")
+    return Landed(layout.manifest, len(content), sha256_hex(content), "application/json", etag=tag)
+
+
+async def _check_written(store: Store, written: Landed) -> None:
+    """Check that an object that was just written is in the store: a proxy may say so, and have stored nothing.
+
+    :raises TransientStorageError: it is not. Another run may have written or removed it since.
+    """
+    info = await store.head(written.path)
+    if is_same(info, written):
+        return
+    if info is None or info.size != written.bytes or await _has_other_bytes(store, written.path, written):
+        raise TransientStorageError(
+            f"{store.uri}/{written.path} is not what was just written there, although the store's reply was a success. "
+            "If no other run has changed it since, the store, or a proxy before it, does not keep what it accepts."
+        )
 
 
 async def _keep(
@@ -234,9 +257,7 @@ async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles
     """Check the objects in the store. One with the right size but another entity tag is read and hashed."""
 
     async def has_other_bytes(entry: Landed) -> bool:
-        # On a file system, writing the same bytes again changes the entity tag. So a different tag proves nothing, and
-        # the file is read and hashed.
-        return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
+        return await _has_other_bytes(store, layout.data(entry.path), entry)
 
     wrong, shown = 0, list[str]()
     for finding in (Finding.MISSING, Finding.OTHER_SIZE, Finding.OTHER_TAG):
@@ -252,6 +273,12 @@ async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles
             f"{wrong} file(s) in the store are not what was landed, such as {some(shown)}. Clear land_files to land "
             "them again; nothing was published."
         )
+
+
+async def _has_other_bytes(store: Store, path: str, entry: Landed) -> bool:
+    # On a file system, writing the same bytes again changes the entity tag. So a different tag proves nothing, and
+    # the file is read and hashed.
+    return await asyncio.to_thread(_digest, store, path) != entry.sha256
 
 
 def _digest(store: Store, path: str) -> str:
