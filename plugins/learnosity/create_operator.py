@@ -183,12 +183,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         findings.check()
         log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
         await check_host(config, conn_id)
-        await check_writable(await asyncio.to_thread(open_store, destination), json.dumps(task), ti.try_number)
-        decided = {
-            "dataset_type": request.dataset_type,
-            "destination_uri": destination,
-            "learnosity_conn_id": conn_id,
-        }
+        store, kind = await asyncio.to_thread(open_store, destination), request.dataset_type
+        await check_writable(store, json.dumps(task), ti.try_number, below=kind)
+        decided = {"dataset_type": kind, "destination_uri": destination, "learnosity_conn_id": conn_id}
         if not create:
             log.info("Dataset %s exists already: nothing is created, and no input is uploaded.", dataset_id)
             result = existing_dataset(request, str(dataset_id), self.job_reference, config.organisation_id)

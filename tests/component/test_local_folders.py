@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +22,21 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, RunInfo, encode_manifest, sha256_hex
 from learnosity.dataset.published import PublishedDataset
 from learnosity.errors import StorageError
+from learnosity.landing.begin import begin_landing
+from learnosity.landing.listing import Listing, ResultSet
 from learnosity.storage.write_check import check_writable
+
+
+class NotFetchedError(Exception):
+    """The listing is asked for: what comes before it has passed."""
+
+
+class NoResults(ResultSet):
+    def __init__(self) -> None: ...
+
+    async def list(self) -> Listing:
+        raise NotFetchedError
+
 
 LAYOUT = DatasetLayout("users", "dataset-1")
 MANIFEST = Manifest(
@@ -81,6 +97,49 @@ async def test_what_a_file_system_cannot_take_is_for_a_person_to_mend(tmp_path: 
     ):
         with pytest.raises(StorageError, match=says):
             await store.put(name, b"x")
+
+
+# Where a link lies, and where it leads: out of the destination, or to another folder in it.
+LINKS = [
+    (LAYOUT.dataset_type, "../other", False),
+    (LAYOUT.dataset_type, "../dest-2", False),
+    (LAYOUT.dataset_type, "..", False),
+    (LAYOUT.dataset_type, "../not-there", False),
+    (LAYOUT.dataset_type, "/", False),
+    (LAYOUT.dataset_type, "inside", True),
+    (LAYOUT.dataset_type, "../dest/inside", True),
+    (LAYOUT.prefix, "../../other", False),
+    (LAYOUT.prefix, "../inside", True),
+    (LAYOUT.data_prefix, "../../../other", False),
+    (LAYOUT.data_prefix, "../../inside", True),
+]
+
+
+@pytest.mark.parametrize(("place", "target", "is_inside"), LINKS)
+@pytest.mark.parametrize("linked", [False, True], ids=["folder", "link to the destination"])
+async def test_nothing_is_written_through_a_link_out_of_the_destination(
+    tmp_path: Path, place: str, target: str, is_inside: bool, linked: bool
+) -> None:
+    for name in ("dest/inside", "dest-2", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    link = tmp_path / "dest" / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(target)
+    (tmp_path / "seen-as").symlink_to("dest")
+    store = open_store(f"file://{tmp_path}/{'seen-as' if linked else 'dest'}")
+    before = await asyncio.to_thread(lambda: sorted(tmp_path.rglob("*")))
+    checked: list[tuple[Callable[[], Awaitable[object]], bool]] = [
+        (lambda: check_writable(store, "me", below=LAYOUT.dataset_type), place == LAYOUT.dataset_type),
+        (lambda: begin_landing(store, LAYOUT, NoResults(), work=LAYOUT.work_prefix("run", "plan")), True),
+    ]
+    for call, sees_it in checked:
+        if is_inside or not sees_it:
+            with suppress(NotFetchedError):
+                await call()
+            continue
+        with pytest.raises(StorageError, match="a link that leads out of the destination"):
+            await call()
+    assert await asyncio.to_thread(lambda: sorted(tmp_path.rglob("*"))) == before
 
 
 NO_LINKS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from learnosity.landing.announce import withdraw
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import Shard, make_plan
 from learnosity.storage.store import Store
+from learnosity.storage.write_check import check_inside
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ async def begin_landing(
     :param overwrite: land a published dataset again. Its manifest is removed only after the new plan is made.
     :returns: one entry per shard; no entry if a published dataset is not landed again.
     :raises RequestError: the dataset is published with the files of another `include`.
+    :raises StorageError: a link leads out of the destination (`check_inside`). Nothing is written.
     """
     published = None if overwrite else await read_manifest(store, layout)
     if published is not None:
@@ -46,6 +49,7 @@ async def begin_landing(
             )
         log.info("Published already at %s; nothing is landed again (overwrite is false).", published.published_at)
         return ()
+    await asyncio.to_thread(check_inside, store, layout.data_prefix)
     plan = await make_plan(store, layout, results, work=work, include=include, shards=shards)
     # If another task is removing this dataset at this moment, `give_way` deletes the new plan and raises an error. A
     # removal that begins later sees the plan and stops.

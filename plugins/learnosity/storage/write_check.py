@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -14,10 +17,11 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+_FILE = "file://"
 CONTENT = b"Learnosity datasets land here. This object can be deleted."
 
 
-async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
+async def check_writable(store: Store, owner: str, attempt: int = 1, *, below: str = "") -> None:
     """Write, list, read and delete small objects below a folder of their own, in at most ten requests.
 
     What an earlier check of the same owner has left there is deleted, too: a worker may have been killed during it, or
@@ -26,9 +30,12 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
 
     :param owner: what the check is for, such as the ids of a task. All attempts of one task give the same text.
     :param attempt: number of the attempt, from 1.
-    :raises StorageError: the store refuses something that landing needs. The message names the missing right.
+    :param below: folder in which the datasets are to land; "" = not known.
+    :raises StorageError: the store refuses something that landing needs, and the message names the missing right. Or
+        `below` leads out of the destination.
     :raises TransientStorageError: the store cannot be reached for now.
     """
+    await asyncio.to_thread(check_inside, store, below)
     folder = check_folder(owner)
     own = f"{folder}/{attempt:06}-{uuid4().hex[:12]}"
     after = f"{folder}/{attempt + 1:06}"
@@ -74,6 +81,21 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
         # Landing also works without the right to remove unfinished uploads. But then the uploads of killed workers
         # stay, and their storage costs money.
         log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)
+
+
+def check_inside(store: Store, folder: str) -> None:
+    """Check that a folder of a file system lies in the destination, before anything is written into it.
+
+    :raises StorageError: a link leads out of the destination. Nobody reads such a dataset: each reader refuses it.
+    """
+    if not store.uri.startswith(_FILE):
+        return
+    root = os.path.realpath(store.uri.removeprefix(_FILE))
+    if not Path(os.path.realpath(f"{root}/{folder}")).is_relative_to(root):
+        raise StorageError(
+            f"{store.uri}/{folder} is a link that leads out of the destination, or is below one, so nothing is written "
+            "there. Name the folder that it leads to as the destination, or put a folder in its place."
+        )
 
 
 def check_folder(owner: str) -> str:
