@@ -179,8 +179,8 @@ _OF_KEYS = ("KMS.", "CloudKms", "KeyVault")
 
 # Failures without an error code: a regular expression for the text of the client's error, and what this text means.
 _CAUSES = (
-    # obstore's texts about a reply with status 2xx. First: the reply is cut off. Second: the reply is not of a store.
-    (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
+    # obstore's texts about a reply with status 2xx. First: it is cut off, or an error. Second: it is not of a store.
+    (r"unexpected `Event::Eof`|not found before end of input|not closed:|response: missing field", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # If the bucket lies in another region, S3 replies with a redirect that has no address.
     (r"redirect without LOCATION|301 Moved", REGION),
