@@ -277,7 +277,7 @@ class ObstoreStore:
             # read.
             text = "" if self._is_local else reply_in(str(error), where)
             if code_of(text) == "NoSuchUpload":
-                gone = "its parts are gone; another run has landed the dataset and tidied up"
+                gone = "its parts are gone: the last reply was lost, or another run has landed and tidied up"
                 raise TransientStorageError(f"Could not {verb} {where}: {gone}.") from None
             check_missing(verb, where, text)
             if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
