@@ -22,6 +22,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, RunInfo, encode_manifest, sha256_hex
 from learnosity.dataset.published import PublishedDataset
 from learnosity.errors import StorageError
+from learnosity.landing.announce import write_latest
 from learnosity.landing.begin import begin_landing
 from learnosity.landing.listing import Listing, ResultSet
 from learnosity.storage.write_check import check_writable
@@ -140,6 +141,16 @@ async def test_nothing_is_written_through_a_link_out_of_the_destination(
         with pytest.raises(StorageError, match="a link that leads out of the destination"):
             await call()
     assert await asyncio.to_thread(lambda: sorted(tmp_path.rglob("*"))) == before
+
+
+async def test_a_folder_in_the_place_of_latest_is_for_a_person(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}")
+    (tmp_path / LAYOUT.latest).mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"latest\.json is a folder"):
+        await write_latest(store, LAYOUT, MANIFEST)
+    (tmp_path / LAYOUT.latest).rmdir()
+    await write_latest(store, LAYOUT, MANIFEST)
+    assert await store.get(LAYOUT.latest) == encode_manifest(MANIFEST)
 
 
 NO_LINKS = (

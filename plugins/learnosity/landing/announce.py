@@ -6,7 +6,7 @@ import logging
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, decode_manifest, encode_manifest
-from learnosity.errors import IncompleteDatasetError, TransientStorageError
+from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ async def write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) 
             return
         if await store.replace(layout.latest, encode_manifest(manifest), there):
             return
+    if store.is_local and layout.latest.rpartition("/")[2] in await store.folders(layout.dataset_type):
+        raise StorageError(f"{store.uri}/{layout.latest} is a folder, so it cannot be written. Remove the folder.")
     raise TransientStorageError(f"{store.uri}/{layout.latest} was changed by other runs at every attempt to write it.")
 
 
