@@ -83,9 +83,12 @@ class SessionCredentials:
 
     def _fresh(self) -> Any:
         try:
-            return self._credentials.get_frozen_credentials()
+            frozen = self._credentials.get_frozen_credentials()
         except Exception as error:
             raise credentials_error(error, self._named) from None
+        if frozen.secret_key is None:
+            raise ConnectionConfigError(f"No access to S3 with {self._named}: its access key has no secret. {_ADVICE}")
+        return frozen
 
     def _renew_beside(self) -> None:
         if (self._renewal is not None and self._renewal.is_alive()) or datetime.now(UTC) < self._wait_until:

@@ -234,6 +234,24 @@ async def test_a_role_is_assumed_and_signs(monkeypatch: pytest.MonkeyPatch) -> N
         assert len(tokens.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("login", "extra"),
+    [
+        (None, {"aws_access_key_id": KEY}),
+        (None, {"aws_access_key_id": KEY, "aws_session_token": "token-of-the-connection"}),
+        (KEY, {"aws_access_key_id": KEY}),
+    ],
+)
+async def test_an_access_key_without_a_secret_is_told_as_that(
+    login: str | None, extra: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = {"region_name": "us-east-1", "endpoint_url": "http://127.0.0.1:9"}
+    define(monkeypatch, extra | where, login=login, password=None)
+    store = await asyncio.to_thread(open_store, "s3://lake@bucket/p")
+    with pytest.raises(ConnectionConfigError, match="'lake': its access key has no secret. Check login, password"):
+        await store.put("x", b"x")
+
+
 def test_a_token_service_that_nobody_reaches_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
     services = {"sts": {"endpoint_url": "http://127.0.0.1:1"}}
     define(monkeypatch, {"role_arn": ROLE, "region_name": "x", "service_config": services, "config_kwargs": ONCE})
