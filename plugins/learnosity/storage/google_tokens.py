@@ -27,6 +27,8 @@ _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 # wrong: here or at Google.
 _OF_TIME = "Check your iat and exp values"
 
+_NO_TOKEN = "replied with something that is no token"
+
 
 class GoogleTokens:
     """A provider of tokens.
@@ -72,7 +74,8 @@ class GoogleTokens:
             if request.failed:
                 raise self._no_reply(request, error) from None
             if request.passes if request.status else not is_reachable(error):
-                raise TransientStorageError(no_token(self._named, "could not be reached", error, request)) from None
+                how = _NO_TOKEN if 200 <= request.status < 300 else "could not be reached"
+                raise TransientStorageError(no_token(self._named, how, error, request)) from None
             raise StorageError(no_token(self._named, "refused", error, request)) from None
 
     def _no_reply(self, request: _Request, error: Exception) -> LearnosityError:
@@ -213,6 +216,8 @@ def no_token(named: str, how: str, error: Exception, request: _Request | None = 
     """The error message. It leaves out the text of `error`, which may contain a part of a key."""
     status = f", HTTP {request.status}" if request and request.status else ""
     advice = "" if how == "could not be reached" else " Check its fields, and the rights of its account."
+    if how == _NO_TOKEN:
+        advice = " Check whether the login page of a proxy replies instead of the token service."
     if _OF_TIME in str(error):
         advice = " The clocks of this machine and of Google differ. Correct this machine's clock."
     return f"no Google token for the {named}: it {how} ({type(error).__name__}{status}).{advice}"

@@ -37,7 +37,7 @@ class Google:
     """
 
     def __init__(self) -> None:
-        self.token: tuple[int, dict[str, Any]] | None = (200, {})
+        self.token: tuple[int, dict[str, Any] | bytes] | None = (200, {})
         self.expires = 3600
         self.wait = 0.0
 
@@ -63,7 +63,7 @@ class Google:
             exchange.reset()
             return
         status, body = self.token
-        told = json.dumps(body or good | {"token_type": "Bearer"}).encode()
+        told = body if isinstance(body, bytes) else json.dumps(body or good | {"token_type": "Bearer"}).encode()
         await exchange.give(reply(status, told, {"Content-Type": "application/json"}))
 
     async def _metadata(self, exchange: Exchange, path: str) -> None:
@@ -339,6 +339,34 @@ async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
     with pytest.raises(kind, match=rf"gs://bucket/p/x: no Google token for the connection '{CONN}': it ") as caught:
         await store.put("x", b"x")
     assert kind.transient == caught.value.transient
+
+
+@pytest.mark.parametrize("body", [b"<!doctype html><p>Log in</p>", b"<html><body/></html>", b" ", b"[]", b'{"a": 1}'])
+@pytest.mark.parametrize("way", ["keyfile_dict", "impersonation_chain", "metadata", "credential_config_file"])
+async def test_a_reply_that_is_no_token_is_not_told_as_no_reply(
+    served: HandMade,
+    google: Google,
+    define: Define,
+    key: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    metadata: Callable[[str], None],
+    way: str,
+    body: bytes,
+) -> None:
+    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
+    if way == "metadata":
+        metadata(urlsplit(served.url).netloc)
+        define()
+    else:
+        define(**fields(key, served.url, tmp_path)[way])
+    store = await opened()
+    google.token = 200, body
+    with pytest.raises(
+        TransientStorageError, match="it replied with something that is no token .*login page"
+    ) as caught:
+        await store.put("x", b"x")
+    assert "could not be reached" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
