@@ -130,6 +130,8 @@ class BucketDeletes:
             raise _NotKnownError
         if status != 200:
             raise refusal_of("delete", where, status, content)
+        if not content.strip():
+            return paths  # it says of no object that it is deleted, so each one is deleted in a request of its own
         try:
             gone, refused = s3_deleted(content)
         except OddPageError as error:

@@ -181,7 +181,7 @@ _OF_KEYS = ("KMS.", "CloudKms", "KeyVault")
 _CAUSES = (
     # obstore's texts about a reply with status 2xx. First: it is cut off, or an error. Second: it is not of a store.
     (r"unexpected `Event::Eof`|not found before end of input|not closed:|response: missing field", CUT),
-    (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
+    (r"Got invalid [\w ]+ response|Header missing from|Unable to extract metadata|Invalid last modified", NO_STORE),
     # If the bucket lies in another region, S3 replies with a redirect that has no address.
     (r"redirect without LOCATION|301 Moved", REGION),
     # obstore follows redirects, and would send a part of the credentials to the other host. So unless the store needs a

@@ -470,7 +470,7 @@ async def test_a_reply_without_what_every_store_sends_is_one_clear_error(
         define(monkeypatch, cloud, served.url, **(WRITES_BY_BOTO3 if how == "boto3" else {}))
         store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
         for content, body in BODIES.items():
-            if name == "delete" and cloud != "s3" and not body:
+            if name == "delete" and not body:
                 continue  # a reply without a body is what a delete has
             with pytest.raises((StorageError, TransientStorageError)) as caught:
                 await OPERATIONS[name](store)
@@ -479,6 +479,23 @@ async def test_a_reply_without_what_every_store_sends_is_one_clear_error(
             assert "Log in" not in text
             if type(caught.value) is StorageError:
                 assert re.search("Check that|Look the code up", text), (content, text)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("name", ["get", "read", "head"])
+@pytest.mark.parametrize("modified", ["2026-11-30T05:00:00Z", "2026-11-30 05:00:00", "1796014800", "today"])
+async def test_a_time_in_another_form_is_that_of_no_store(
+    cloud: str, name: str, modified: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.take()
+        await asked.give(reply(200, b"" if asked.method == "HEAD" else b"x", GIVEN | {"Last-Modified": modified}))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        with pytest.raises(StorageError, match="not that of such a store"):
+            await OPERATIONS[name](store)
 
 
 @pytest.mark.parametrize("how", ["s3", "boto3", "gs"])
@@ -591,6 +608,8 @@ def deleted(*keys: str, more: str = "") -> bytes:
         pytest.param(deleted(*KEYS), (), id="all"),
         pytest.param(deleted(*reversed(KEYS)), (), id="in another order"),
         pytest.param(deleted(), KEYS, id="none"),
+        pytest.param(b"", KEYS, id="an empty body"),
+        pytest.param(b" \r\n", KEYS, id="blanks"),
         pytest.param(deleted(*KEYS[1:]), KEYS[:1], id="not the first"),
         pytest.param(deleted(*KEYS[:-1]), KEYS[-1:], id="not the last"),
         pytest.param(deleted(*KEYS[:-1], KEYS[-1].upper()), KEYS[-1:], id="another case"),
