@@ -86,6 +86,8 @@ async def read_dataset(store: Store, layout: DatasetLayout) -> Found:
             # Some listings still have what was deleted a while ago.
             begun = "its removal has begun, and " if marks else ""
             return Found(layout.dataset_id, problem=f"{begun}the store lists its manifest, but does not have it")
+        if not (everything or marks) and await store.head(layout.files) is not None:
+            return Found(layout.dataset_id, problem="the store lists nothing of it, but has its files.ndjson")
     except (StorageError, IncompleteDatasetError) as error:
         return Found(layout.dataset_id, problem=str(error))
     return Found(

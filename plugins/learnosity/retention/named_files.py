@@ -28,7 +28,7 @@ class Named:
     :param files: how many of them were removed, with those that the listing had.
     :param total_bytes: their size.
     :param unlisted: how many of them the listing did not have. Of these, nobody knows whether they were there.
-    :param stay: how many are in a local folder that does not list them, for example behind a link.
+    :param stay: how many are in a folder, local or of a driver, that does not list them, for example behind a link.
     """
 
     named: int = 0
@@ -63,6 +63,10 @@ async def remove_named(
                 if (local := local_path(store, path)) is not None:
                     # The listing of a local folder has all files in it. What is there all the same is not in it.
                     done.stay += await asyncio.to_thread(os.path.lexists, local)
+                    continue
+                if store.is_local:
+                    # A driver lists folders, too, and the path could lead through a link on its server.
+                    done.stay += await store.head(path) is not None
                     continue
                 missing.append(path)
             done.files += 1

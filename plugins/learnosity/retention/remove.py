@@ -107,7 +107,15 @@ async def remove(
         size += sum(info.size for info in own)
     else:
         raise TransientStorageError(f"{store.uri}/{layout.prefix} is not empty yet. The next try goes on.")
-    left = await uploads()  # after a transient error here, the mark stays, and the next try removes the uploads
+    partly, found = _partly(named, verdict), verdict.found
+    try:
+        left = await uploads()
+    except TransientStorageError as error:
+        # The mark stays, and the next try removes the uploads. But where files may be left, this try has to say so:
+        # the next one could not know that any more.
+        if not found.is_published or (not partly and named.files >= found.files):
+            raise
+        left = f"removed, but parts of its files may be left in unfinished uploads: {error}"
     await mark.drop(stale_too=True)
     log.info(
         "Removed %s (%s): %s objects, %s bytes.%s",
@@ -117,8 +125,7 @@ async def remove(
         f"{size:,}",
         f" {others} object(s) in its folder are not ours, and stay." if others else "",
     )
-    was_published = verdict.found.is_published
-    return Removal(verdict, removed, size, others, left, named if was_published else None, _partly(named, verdict))
+    return Removal(verdict, removed, size, others, left, named if found.is_published else None, partly)
 
 
 def _counted(named: Named, found: Found, layout: DatasetLayout, listed: Mapping[str, int]) -> Named:

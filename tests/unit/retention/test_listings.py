@@ -11,6 +11,7 @@ import pytest
 from obstore.store import LocalStore
 
 from learnosity.dataset.manifest import FileEntry, encode_files
+from learnosity.errors import TransientStorageError
 from learnosity.retention.report import Entry
 from learnosity.retention.rules import Rule
 from learnosity.retention.sweep import Sweep
@@ -144,6 +145,54 @@ async def test_a_path_that_leads_out_of_the_dataset_is_not_removed() -> None:
     store.hides = lambda path: path in others
     await once(store, by_ids=True)
     assert others <= set(store.objects)
+
+
+@dataclass
+class BusyStore(LaggingStore):
+    """It cannot tell its unfinished uploads for now."""
+
+    async def discard_unfinished(self, prefix: str, is_own: Callable[[str], bool] | None = None) -> int:
+        raise TransientStorageError("503 for now")
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+async def test_files_that_may_be_left_are_told_also_if_unfinished_uploads_are_not(is_damaged: bool) -> None:
+    store = BusyStore()
+    publish(store, ONE, 50, files=FILES)
+    if is_damaged:
+        store.place(ONE.files, b"damaged", 50)
+    store.hides = lambda path: path.startswith(f"{ONE.data_prefix}/")
+    one = await once(store, by_ids=True)
+    if is_damaged:
+        assert [entry.files for entry in one.report.goes] == [0]
+        told = " ".join(entry.why for entry in one.report.problems)
+        assert "removed in part" in told
+        assert "503 for now" in told
+    else:
+        assert (one.report.goes, left(store) != set()) == ([], True)  # the next try goes on
+
+
+async def test_a_dataset_of_which_a_store_lists_nothing_is_not_removed_while_its_files_ndjson_is_there() -> None:
+    store = scene()
+    store.changed = lambda: None
+    del store.objects[ONE.manifest]
+    store.hides = lambda path: path.startswith(f"{ONE.prefix}/")
+    before = left(store)
+    one = await once(store, by_ids=True)
+    assert one.report.goes == []
+    assert "lists nothing of it, but has its files.ndjson" in one.report.problems[0].why
+    assert left(store) == before
+
+
+async def test_names_are_not_followed_on_a_server_that_may_have_links() -> None:
+    store = scene()
+    store.changed = lambda: None
+    store.is_local = True
+    store.hides = lambda path: path.startswith(f"{ONE.data_prefix}/")
+    one = await once(store, by_ids=True)
+    assert {path for path in left(store) if path.startswith(f"{ONE.data_prefix}/")} == left(store) != set()
+    assert [entry.files for entry in one.report.goes] == [0]
+    assert f"removed but for {FILES} of its files" in one.report.problems[0].why
 
 
 async def test_a_removal_that_was_cut_off_reads_the_names_again() -> None:
