@@ -100,7 +100,7 @@ def check_addresses(named: str, connection: Connection, extra: Mapping[str, Any]
         the address alone names another one; another address of the same account gets a warning.
     """
     url = sas_url(extra)
-    if not url and re.search(r"[/:]", _used_token(extra).partition("=")[0]):
+    if not url and re.search(r"[/:.\\]", _used_token(extra).partition("=")[0]):
         # A signature begins with a name, such as `sv=`, so this is an address. Airflow's hook only takes it for one if
         # it begins with `https`. Otherwise the signature would be sent to another server: that of the host or login.
         raise ConnectionConfigError(

@@ -32,6 +32,9 @@ async def write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) 
     """Copy the manifest to latest.json, unless latest.json names a newer dataset of the same type.
 
     The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong.
+
+    :raises TransientStorageError: other runs write it all the time, or the store has not kept it.
+    :raises StorageError: a folder is in its place.
     """
     for _ in range(ATTEMPTS):
         there = await store.head(layout.latest)
@@ -40,6 +43,11 @@ async def write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) 
             log.info("latest.json names the newer dataset %s. It is not changed.", latest.dataset_id)
             return
         if await store.replace(layout.latest, encode_manifest(manifest), there):
+            # Another run may have written a newer one since, so only its absence is an error.
+            if await store.head(layout.latest) is None:
+                raise TransientStorageError(
+                    f"{store.uri}/{layout.latest} is not there, although the store's reply to its upload was a success."
+                )
             return
     if store.is_local and layout.latest.rpartition("/")[2] in await store.folders(layout.dataset_type):
         raise StorageError(f"{store.uri}/{layout.latest} is a folder, so it cannot be written. Remove the folder.")

@@ -140,7 +140,13 @@ async def _check_written(store: Store, written: Landed) -> None:
     info = await store.head(written.path)
     if is_same(info, written):
         return
-    if info is None or info.size != written.bytes or await _has_other_bytes(store, written.path, written):
+    try:
+        is_other = info is None or info.size != written.bytes or await _has_other_bytes(store, written.path, written)
+    except StorageError:
+        if await store.head(written.path) is not None:
+            raise
+        is_other = True  # another run has removed it in this moment
+    if is_other:
         raise TransientStorageError(
             f"{store.uri}/{written.path} is not what was just written there, although the store's reply was a success. "
             "If no other run has changed it since, the store, or a proxy before it, does not keep what it accepts."

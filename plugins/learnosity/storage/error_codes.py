@@ -178,9 +178,9 @@ _BY_CODE = {
 _OF_KEYS = ("KMS.", "CloudKms", "KeyVault")
 
 # Failures without an error code: a regular expression for the text of the client's error, and what this text means.
-_CAUSES = (
-    # obstore's texts about a reply with status 2xx. First: it is cut off, or an error. Second: it is not of a store.
-    (r"unexpected `Event::Eof`|not found before end of input|not closed:|response: missing field", CUT),
+_CAUSES = (  # the first three are obstore's texts about a reply with status 2xx
+    (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
+    (r"response: missing field", Meaning(Verdict.PASSES, "the reply is an error, or of no store", NO_STORE.advice)),
     (r"Got invalid [\w ]+ response|Header missing from|Unable to extract metadata|Invalid last modified", NO_STORE),
     # If the bucket lies in another region, S3 replies with a redirect that has no address.
     (r"redirect without LOCATION|301 Moved", REGION),

@@ -86,7 +86,7 @@ async def check_writable(store: Store, owner: str, attempt: int = 1, *, below: s
 def check_inside(store: Store, folder: str) -> None:
     """Check that a folder of a file system lies in the destination, before anything is written into it.
 
-    :raises StorageError: a link leads out of the destination. Nobody reads such a dataset: each reader refuses it.
+    :raises StorageError: a link leads out of the destination. Each reader of this package refuses such a dataset.
     """
     if not store.uri.startswith(_FILE):
         return

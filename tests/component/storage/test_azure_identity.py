@@ -437,7 +437,7 @@ CLOUD = "blob.core.windows.net"
             for begin in ("http://", "HTTPS://", "Https://", " https://", "//", "?https://", "")
         ),
         *("\nhttps://another.own.example/lake", "abfss://lake@another.dfs.core.windows.net/", "HTTP://a:1/b"),
-        *(f"another.{CLOUD}/lake", "another.own.example:8443"),
+        *(f"another.{CLOUD}/lake", "another.own.example:8443", f"another.{CLOUD}", r"\\another\lake"),
     ],
 )
 @pytest.mark.parametrize("beside", [{"host": ACCOUNT}, {"login": "account"}, {}], ids=["host", "login", "nothing"])

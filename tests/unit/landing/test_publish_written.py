@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from learnosity.errors import TransientStorageError
+from learnosity.errors import StorageError, TransientStorageError
 from learnosity.landing import files_ndjson
 from learnosity.storage.store import ObjectInfo
 from tests.memory_store import MemoryStore
@@ -84,3 +84,34 @@ async def test_the_right_bytes_are_enough_whatever_their_entity_tag_is(path: str
     await publish_run(store, "first")
     assert LAYOUT.latest in store.objects
     check(store)
+
+
+async def test_an_announcement_that_the_store_did_not_keep_is_written_again() -> None:
+    store = Odd()
+    await land(store, "first", FILES)
+
+    async def lose(path: str, content: bytes, there: ObjectInfo | None) -> bool:
+        return True
+
+    store.replace = lose  # type: ignore[method-assign, assignment]
+    with pytest.raises(TransientStorageError, match=r"latest\.json is not there"):
+        await publish_run(store, "first")
+    del store.replace
+    await publish_run(store, "first")
+    check(store)
+
+
+async def test_a_manifest_that_another_run_removes_meanwhile_is_no_final_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await landed(LAYOUT.manifest)
+    store.tag = '"another"'  # so the object is read
+    read_all = store.read
+
+    def read(path: str) -> Iterator[bytes]:
+        if path != LAYOUT.manifest:
+            return read_all(path)
+        del store.objects[path]
+        raise StorageError(f"{path} does not exist.")
+
+    monkeypatch.setattr(store, "read", read)
+    with pytest.raises(TransientStorageError, match="is not what was just written there"):
+        await publish_run(store, "first")
