@@ -13,6 +13,7 @@ from typing import Any
 
 from learnosity.results.content import ROW_FIELDS, holds_rows, may_be_content
 from learnosity.results.known_keys import plain_key
+from learnosity.results.noted import State
 from learnosity.results.signal_keys import (
     NOT_OF_PAGES,
     OF_PAGES,
@@ -27,7 +28,7 @@ from learnosity.results.signal_keys import (
     thing_of,
 )
 from learnosity.results.spoken import says_not_ready
-from learnosity.results.states import INSIDE, STATE_READERS, State
+from learnosity.results.states import INSIDE, STATE_READERS
 from learnosity.results.values import (
     as_flag,
     can_be_sent,
@@ -44,16 +45,10 @@ _NO_THINGS: Mapping[Thing, set[int]] = {}
 
 @dataclass(slots=True)
 class Signals(State):
-    """What one reply says about itself: its state, its pages and its counts.
+    """What one reply says about itself: its state, its pages and its counts."""
 
-    :param first_page: whether the request had no cursor.
-    """
-
-    first_page: bool = True
     cursors: set[str] = field(default_factory=set, repr=False)
     """Values that can be sent as `next` to get the next page."""
-    later: list[str] = field(default_factory=list)
-    """Keys that say that this is not the first page."""
     flagged: bool = False
     """Whether a flag says that more pages follow."""
     page: int = 0
@@ -125,8 +120,8 @@ class Signals(State):
     def note_cursor(self, key: str, value: Any) -> None:
         """Note the cursor of the next page. An empty value means that no page follows."""
         if not says_something(value):
-            return
-        if isinstance(value, dict | list) or not can_be_sent(value):
+            self.close()
+        elif isinstance(value, dict | list) or not can_be_sent(value):
             self.doubt(key, "its {} names a next page in a way that cannot be requested")
         else:
             self.cursors.add(str(value))
@@ -158,6 +153,8 @@ class Signals(State):
                 self.doubt(key, "its {} is not a whole number")
             elif stated not in right and not (stated == 1 and is_content and counts_parts(word)):
                 self.wrong_counts.append((key, stated, max(right, default=0)))
+            elif "total" in word or "file" in word:
+                self.close()
         del self.open_counts[start:]
 
     def compare_children(self, start: int, right_of: Callable[[str], set[int]] = lambda _: {0}) -> None:
@@ -189,6 +186,8 @@ def _next(signals: Signals, key: str, value: Any) -> bool:
         signals.ignored_cursors.append(key)
     elif says_something(value):
         signals.doubt(key, "its {} may name a next page")
+    else:
+        signals.close()
     return True
 
 
@@ -276,6 +275,7 @@ def _number(signals: Signals, key: str, value: Any) -> int | None:
 def _end(signals: Signals, key: str, is_last: bool) -> None:
     if is_last:
         signals.ended = True
+        signals.close()
     else:
         signals.more.append(key)
 

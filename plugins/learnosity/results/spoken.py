@@ -12,9 +12,7 @@ from learnosity.results.values import is_length_of_time, is_time, number
 # Phrases in a message text of a reply which mean that the dataset is not finished yet.
 _LATER = re.compile(
     r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
-    r"|still (?:being )?(?:running|processing|generating|compiling|exporting|building|preparing|uploading"
-    r"|creating|copying"
-    r"|merging|assembling|packaging|publishing)\b|try again|come back",
+    r"|still (?:running|processing|generating)|try again|come back",
     re.IGNORECASE,
 )
 # A remark in the entry of a file is usually about this file, as in "If the link has expired, try again". Only a remark
@@ -98,6 +96,12 @@ _SOME_ROWS_OF = re.compile(
     r"(?P<end>\s*(?:[.!;]|$))?",
     re.IGNORECASE,
 )
+# A word, and behind it what may be the reason: `Failed: no space left`, or `Error while writing`.
+_REASON = re.compile(
+    r"\s*([\w-]{1,30})(?:[:.!,](?!\W{0,4}(?:0|none|no|nil|null|false)\b(?! \w))"
+    r"|\s(?:while|when|during|due|because|after|with)\b)",
+    re.IGNORECASE,
+)
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: keys of the time when the dataset was completed. A text with a date under such a key, such as `Completed on
 # 3 May 2026`, means that the dataset is ready, if the text has no word of `_TO_COME`. `_AVAILABLE`: under these keys, a
@@ -106,9 +110,14 @@ _TIMES = words("dtcompleted completedat dtfinished finishedat")
 _AVAILABLE = words("available isavailable")
 
 
-def says_later(text: str) -> bool:
+def says_unfinished(text: str) -> bool:
     """Whether a text says that the dataset is not finished yet."""
-    return _LATER.search(text) is not None or "later" in shortfalls(text)
+    return _LATER.search(text) is not None
+
+
+def says_later(text: str) -> bool:
+    """Whether a text says that the dataset, or files of it, are not finished yet."""
+    return says_unfinished(text) or "later" in shortfalls(text)
 
 
 def says_not_ready(text: str) -> bool:
@@ -131,11 +140,6 @@ def says_part(text: str) -> bool:
     )
 
 
-def says_more(text: str) -> bool:
-    """Whether a text says that the rest of the listing is on a further page."""
-    return "more" in shortfalls(text)
-
-
 def _is_of_values(text: str, start: int, end: int) -> bool:
     """Whether a phrase says that values in the results are capped, and not the results."""
     return _AT_A_VALUE.match(text, end) is not None and _VALUES.search(text, max(0, start - 60), start) is not None
@@ -156,10 +160,13 @@ def is_word_of_state(text: str) -> bool:
 
 
 def said_badly(text: str) -> bool:
-    """Whether a text that may say the state says that the dataset failed, or is a part: `Failed: no space left`."""
-    spoken = [plain_key(each) for each in text.split()]
-    begins_so = bool(spoken) and spoken[0] in FAILED_WORDS and READY_WORDS.isdisjoint(spoken)
-    return begins_so or plain_key(text) in FAILED_WORDS or says_part(text) or says_more(text)
+    """Whether a text that may say the state says that the dataset failed: `Failed: no space left`.
+
+    `Failed: 0` says that nothing did, and `Error analysis by question` is a title.
+    """
+    return plain_key(text) in FAILED_WORDS or (
+        (said := _REASON.match(text)) is not None and plain_key(said[1]) in FAILED_WORDS
+    )
 
 
 def says_yes(word: str, value: Any) -> bool:

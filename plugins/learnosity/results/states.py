@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from learnosity.results.api_warnings import is_about_api
 from learnosity.results.content import holds_rows
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
+from learnosity.results.noted import OTHER, State
 from learnosity.results.owners import is_other, is_same, names_other
-from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of, shown_key
-from learnosity.results.spoken import is_word_of_state, said_badly, says_later, says_more, says_no, says_part, says_yes
+from learnosity.results.shortfall import shortfalls
+from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
+from learnosity.results.spoken import (
+    is_word_of_state,
+    said_badly,
+    says_later,
+    says_no,
+    says_part,
+    says_unfinished,
+    says_yes,
+)
 from learnosity.results.values import (
     as_flag,
     is_length_of_time,
@@ -26,7 +35,6 @@ from learnosity.results.values import (
 
 _EPOCH = 10**8  # a number of at least this much is a time in Unix seconds, and not a progress
 _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
-_OTHER = "it is about another dataset"
 # A flag may be an object, as in `{"ready": {"value": true}}`, with its value under one of these keys. It may also be a
 # list, as in `{"ready": [true]}`: its entry has no key, and the empty key stands for it.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
@@ -36,59 +44,6 @@ _FLAG_WORDS = words("value is flag state result answer") | {""}
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
 _ONLY_OF = words("count number")  # without a `_WHOLE` key, `_shares` skips these keys: their number is not a share
-
-
-@dataclass(slots=True)
-class State:
-    """What one reply says about the state of the dataset.
-
-    :param dataset_id: the dataset that was requested.
-    """
-
-    dataset_id: str
-    failed: str | None = None
-    """The word in the reply that means that the dataset will never be ready."""
-    not_ready: str | None = None
-    """The word in the reply that means that the dataset is not ready yet."""
-    unclear: list[str] = field(default_factory=list)
-    """Why it is not clear what the reply says about itself."""
-    is_final: bool = False
-    """Whether the first of these reasons is final: asked again, the API would reply the same."""
-    more: list[str] = field(default_factory=list)
-    """Keys that say that this is not the last page."""
-    remarks: bool = False
-    """Whether the reply contains a message for people."""
-    any_status: bool = False
-    """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
-    ignores_cursors: bool = False
-    """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
-    ignored_cursors: list[str] = field(default_factory=list)
-    """The keys of cursors that have a value, and were not read for this reason."""
-    ignores_counts: bool = False
-    """Whether the Airflow connection declares where the number of files is. Then no other count is read."""
-    ignores_parts: bool = False
-    """Whether a text may say that the reply is a part, because the number of files or the content is declared."""
-    cursors_aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """This object of cursors says nothing: the declared `next` beside it says whether a page follows."""
-
-    def doubt(self, key: str, why: str) -> None:
-        """Note a reason that is about a key. The key may be data: one that does not look like a word is masked.
-
-        :param why: the reason, with `{}` where the key is shown.
-        """
-        self.unclear.append(why.format(shown_key(key)))
-
-    def refuse(self, why: str, key: str = "") -> None:
-        """Note a reason as `doubt` does, which would be the same if the API were asked again."""
-        self.is_final |= not self.unclear  # `is_final` is about the first reason, because no other is shown
-        self.doubt(key, why)
-
-    def note_dataset(self, key: str, value: Any) -> None:
-        """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""
-        if plain_key(key) not in ("dataset", "datasets") or not isinstance(value, dict):
-            return
-        if any(is_other(self.dataset_id, each) for each in value) or names_other(self.dataset_id, value, nested=False):
-            self.refuse(_OTHER)
 
 
 def _status(state: State, key: str, value: Any) -> bool:
@@ -159,12 +114,8 @@ def _remark(state: State, key: str, value: Any) -> bool:
     state.remarks |= bool(value)
     if isinstance(value, str) and holds_rows(value):
         state.doubt(key, "its {} may be content")
-    elif isinstance(value, str) and says_later(value):
-        state.not_ready = key
-    elif isinstance(value, str) and says_part(value) and not state.ignores_parts:
-        state.doubt(key, f"its {{}} says that this is a part{_WAY_OUT}")
-    elif isinstance(value, str) and says_more(value) and not state.ignores_parts:
-        state.more.append(key)
+    elif isinstance(value, str):
+        _note_text(state, key, value)
     return True
 
 
@@ -172,9 +123,28 @@ def _said(state: State, key: str, value: Any) -> bool:
     """Note a text that may say the state. It is read on as possible data, too: it may be something else."""
     if said_badly(value):
         state.refuse("it states {}", key)
-    elif is_word_of_state(value):
+    elif plain_key(value) in NOT_READY_WORDS:
         state.not_ready = key
+    else:
+        _note_text(state, key, value)
     return False
+
+
+def _note_text(state: State, key: str, text: str) -> None:
+    """Note what a text says of the listing. If a number of files is declared, that says whether files are missing."""
+    said = shortfalls(text)
+    if says_unfinished(text) or ("later" in said and not state.ignores_parts):
+        state.not_ready = key
+    elif state.ignores_parts:
+        return
+    elif says_part(text):
+        state.doubt(key, f"its {{}} says that this is a part{_WAY_OUT}")
+    elif "more" in said:
+        state.more.append(key)
+    elif "end" in said:
+        state.later.append(key)
+    elif "hint" in said:
+        state.note_hint(key)
 
 
 def _flags_inside(state: State, key: str, value: Any) -> None:
@@ -260,7 +230,7 @@ def _owner(state: State, key: str, value: Any) -> bool:
     """Note the id of a dataset. If the value may be something else than an id, it is read on as possible data."""
     is_id = plain_key(key) in OWNER_IDS
     if (is_id and value is not None and not is_same(state.dataset_id, value)) or is_other(state.dataset_id, value):
-        state.refuse(_OTHER)
+        state.refuse(OTHER)
     return is_id
 
 
@@ -270,7 +240,7 @@ def _owner_inside(state: State, key: str, value: Any) -> None:
     is_found = any(is_same(state.dataset_id, each) for each in inside)
     is_missing = plain_key(key) in OWNER_IDS and not is_found and any(each is not None for each in inside)
     if is_missing or names_other(state.dataset_id, value):
-        state.refuse(_OTHER)
+        state.refuse(OTHER)
 
 
 STATE_READERS: dict[Kind, Callable[[State, str, Any], bool]] = {

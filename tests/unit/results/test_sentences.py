@@ -9,9 +9,11 @@ import pytest
 
 from learnosity.results.reading import Empty, Files, Inline, NotReady, NotUnderstood
 from learnosity.results.shortfall import shortfalls
+from tests.unit.results.legal_texts import LEGAL
 from tests.unit.results.replies import AB, ROW, A, B, at, names, read
 
 DECLARED = {"files": "data.files", "url": "url"}
+COUNTED = DECLARED | {"count": "length(data.files)"}
 LATER = (
     "Not all files are ready yet",
     "Not all of the files have been generated yet.",
@@ -34,6 +36,10 @@ LATER = (
     "The other file will be ready in 5 minutes",
     "b.csv will be generated later",
     "Still being merged… the export is still merging",
+    "2 files are outstanding",
+    "2 files are still processing",
+    "Waiting for b.csv",
+    "Export is running",
 )
 LOST = (
     "The listing could not be completed",
@@ -98,7 +104,35 @@ LOST = (
     "The scan ended before the end of the list",
     "Not all files are listed",
     "Not all entries could be returned",
+    "2 files succeeded, 1 failed",
+    "2 files listed; 1 missing",
+    "Dataset is incomplete",
+    "Export incomplete",
+    "Not a complete list",
+    "This is not the full list of files.",
+    "Completed with errors",
+    "Completed with errors: b.csv",
+    "Error generating b.csv",
+    "b.csv: failed",
+    "File b.csv not found",
+    "2/3 files generated",
+    "Generated 2 / 3 files",
+    "Only some files could be generated",
+    "Timed out listing files",
+    "Listing stopped early",
+    "Entries omitted: 5",
+    "Remaining files: 5",
+    "The following files could not be generated: b.csv",
+    "Unfortunately some files could not be generated",
+    "Warning - 2 files failed",
+    "One or more files could not be generated",
+    "An output file is missing",
+    "2 files were skipped. No action is needed.",
+    "2 files failed: no space left",
+    "2 files failed (0 rows)",
+    "2 files failed - none could be repaired",
 )
+ALONE = ("Partial success", "Internal server error", "Internal error.", "Partially completed", "Truncated")
 MORE = (
     "There are further files",
     "There are more files. Request page 2",
@@ -153,6 +187,20 @@ MORE = (
     "Page 1 of 3",
     "This is part 1 of 2",
     "Too many users, only the first 1000 are returned",
+    "1000 files returned, 2500 total",
+    "1000 files returned (2500 total)",
+    "Returned 1000 files, 1500 more available",
+    "Showing 1-1000 of 2500",
+    "Showing files 1 to 1000 of 2500",
+    "Reached the limit of 1000 files",
+    "Further files are available.",
+    "Use the next token to continue",
+)
+HINTS = (
+    "Use next to get more results",
+    "Use the next cursor to fetch remaining files",
+    "Please request the next page.",
+    "Remaining files can be requested separately",
 )
 HARMLESS = (
     "This reply lists all files of the dataset",
@@ -415,6 +463,13 @@ HARMLESS = (
     "2 files were generated, 0 skipped",
     "2 files created, none failed",
     "Use v2026.1.LTS to get more fields",
+    "Not a full list of users",
+    "2 files returned, 2 total",
+    "Showing 1-2 of 2",
+    "2/2 files generated",
+    "2 files succeeded, 0 failed",
+    "No further files are available",
+    "If the job fails, 2 files are skipped",
 )
 
 
@@ -426,6 +481,26 @@ class TestSentences:
                 assert isinstance(read({"files": [A, B], "message": value}, results), NotReady), value
                 assert isinstance(read({"files": [A, B]}, results, message=value), NotReady)
 
+    @pytest.mark.parametrize("key", ["message", "status_text"])
+    def test_a_declared_count_says_whether_files_are_to_come(self, key: str) -> None:
+        for text in (
+            "2 files are outstanding",
+            "Waiting for b.csv",
+            "3 of 200 files are pending",
+            "Not all files are ready",
+        ):
+            assert isinstance(read({"files": [A, B], key: text}), NotReady), text
+            assert names(read({"files": [A, B], key: text}, COUNTED)) == AB
+        # This is about the whole dataset: a count that agrees with a list of no files must not end the wait.
+        assert isinstance(read({"files": [], key: "The dataset is not ready yet"}, COUNTED), NotReady)
+
+    @pytest.mark.parametrize("text", ALONE)
+    def test_a_bad_word_alone_refuses_the_reply(self, text: str) -> None:
+        for value in (text, text.upper()):
+            assert isinstance(read({"files": [A, B], "message": value}), NotUnderstood)
+            assert names(read({"files": [A, B], "message": value}, COUNTED)) == AB
+        assert names(read({"files": [A, B], "message": f"Activity '{text}'"})) == AB
+
     @pytest.mark.parametrize("text", LOST + MORE)
     def test_files_that_are_missing_refuse_the_reply(self, text: str) -> None:
         for value in (text, text.upper(), [text], {"text": text}, f"All done. {text}"):
@@ -434,9 +509,7 @@ class TestSentences:
                 assert isinstance(read({**data, "message": value}), NotUnderstood), (data, value)
                 assert isinstance(read(data, notes=value), NotUnderstood)
             assert isinstance(read({"files": [A, B], "detail": value}, DECLARED), NotUnderstood)
-            counted = read(
-                {"files": [A, B], "message": text}, DECLARED | {"count": "length(data.files)"}, message=value
-            )
+            counted = read({"files": [A, B], "message": text, "status_text": text}, COUNTED, message=value)
             assert names(counted) == AB
         if not text.endswith(".csv"):  # such a text may be the name of a file
             assert names(read({"files": [A | {"message": text}, B]})) == AB
@@ -447,6 +520,30 @@ class TestSentences:
             reading = read({"files": [A, B], "next": "c", "message": text})
             assert isinstance(reading, Files), reading
             assert reading.next_cursor == "c"
+
+    @pytest.mark.parametrize("text", HINTS)
+    @pytest.mark.parametrize("key", ["message", "status_text"])
+    def test_a_hint_at_further_pages_may_stand_on_the_last_page(self, key: str, text: str) -> None:
+        assert isinstance(read({"files": [A, B], key: text}), NotUnderstood)
+        assert names(read({"files": [A, B], key: text}, first_page=False)) == AB
+        for end in ({"next": None}, {"next_cursor": ""}, {"has_more": False}, {"is_last": True}, {"total": 2}):
+            assert names(read({"files": [A, B], key: text, **end})) == AB, end
+            assert names(read({**end, key: text, "files": [A, B]})) == AB
+        assert isinstance(read({"files": [A, B], key: text, "has_more": True}), NotUnderstood)
+        assert isinstance(read({"files": [A, B], key: text, "total": 3}), NotUnderstood)
+
+    @pytest.mark.parametrize("text", ["Page 3 of 3", "This is page 3/3."])
+    @pytest.mark.parametrize("key", ["message", "status_text"])
+    def test_the_last_page_is_not_the_first(self, key: str, text: str) -> None:
+        assert names(read({"files": [A, B], key: text}, first_page=False)) == AB
+        assert isinstance(read({"files": [A, B], key: text}), NotUnderstood)
+
+    def test_a_legal_text_changes_nothing(self) -> None:
+        for text in LEGAL:
+            for value in (text, text.upper()):
+                for results in (None, COUNTED):
+                    assert isinstance(read({"files": [A, B], "message": value}, results), Files), value
+                assert isinstance(read({"rows": [ROW], "notes": value}), Inline), value
 
     @pytest.mark.parametrize("text", HARMLESS)
     def test_a_text_about_something_else_changes_nothing(self, text: str) -> None:
@@ -460,5 +557,12 @@ class TestSentences:
     def test_a_long_text_is_read_in_little_time(self) -> None:
         began = time.process_time()
         for text in ("some files ", "only the first 2 files ", "not all of the ", "could not list all the ", "x" * 50):
-            list(shortfalls(text * (100_000 // len(text))))
+            shortfalls(text * (100_000 // len(text)))
+        for head in ("Skipped files:", "Missing entries:", "Some files", "Only the first", "Use the next", ""):
+            for blank in " \t\n":
+                read(
+                    {"files": [A, B], "message": f"{head}{blank * 100_000}|", "status_text": f"{head}{blank * 50_000}"}
+                )
+        prose = "The students answered all questions of the activity, and the teacher scored them by hand. "
+        read({"files": [A, B], "message": prose * 10_000})
         assert time.process_time() - began < 10

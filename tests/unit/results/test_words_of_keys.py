@@ -48,6 +48,7 @@ BAD_WORDS = (
 GOOD_WORDS = (
     *("ok", "OK", "completed", "success", "Done", "", None, "All good", "Dataset compiled", "Completed, none failed"),
     *("Generated in 12 s", "No errors", "Ready for download", "finished without errors", "200 OK", "green"),
+    *("Error: none", "Failed: 0", "Errors: 0", "Failed 0, passed 12", "Error analysis by question"),
 )
 # What says nothing about the listing.
 HARMLESS: tuple[dict[str, Any], ...] = (
@@ -181,6 +182,14 @@ class TestTexts:
             is_whole({key: good})
             assert names(read({"files": [A | {key: good}, B]})) == AB
             assert isinstance(read({"files": [], key: good}), Empty), good
+
+    @pytest.mark.parametrize("key", ["message", "status_text"])
+    def test_a_cursor_or_a_declared_count_agrees_with_a_text(self, key: str) -> None:
+        assert isinstance(read({"files": [A, B], key: "Page 1 of 3", "next": "c"}), Files)
+        counted = DECLARED | {"count": "length(data.files)"}
+        for text in ("Page 1 of 3", "2 files failed", "2 files are outstanding", "Export finished with errors"):
+            assert names(read({"files": [A, B], key: text}, counted)) == AB
+            assert not isinstance(read({"files": [A, B], key: text}), Files)
 
     def test_the_result_of_a_user_is_none_of_the_dataset(self) -> None:
         for key in ("result", "outcome"):
