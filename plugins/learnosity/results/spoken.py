@@ -98,8 +98,8 @@ _SOME_ROWS_OF = re.compile(
 )
 # A word, and behind it what may be the reason: `Failed: no space left`, or `Error while writing`.
 _REASON = re.compile(
-    r"\s*([\w-]{1,30})(?:[:.!,](?!\W{0,4}(?:0|none|no|nil|null|false)\b(?! \w))"
-    r"|\s(?:while|when|during|due|because|after|with)\b)",
+    r"\s*([\w-]{1,30})(?:(?:[:.!,]| [(-])(?!\W{0,4}(?:0|none|no|nil|null|false)\b(?! \w))"
+    r"|\s(?:while|when|during|due|because|after|with|at|\d{3})\b)",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)

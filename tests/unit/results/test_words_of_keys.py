@@ -44,11 +44,12 @@ BAD_WORDS = (
     *("error", "failed", "Timeout", "aborted", "partial", "incomplete", "still compiling", "In progress", "pending"),
     *("Failed: no space left", "Error while writing", "being generated", "not ready yet", "2 files were skipped"),
     *("Export finished with errors", "Only the first 100 files are listed", "try again later", "Expired", "queued"),
+    *("Failed - disk full", "Failed (disk full)", "Error 500", "Failed: 2", "Failed: no space left"),
 )
 GOOD_WORDS = (
     *("ok", "OK", "completed", "success", "Done", "", None, "All good", "Dataset compiled", "Completed, none failed"),
     *("Generated in 12 s", "No errors", "Ready for download", "finished without errors", "200 OK", "green"),
-    *("Error: none", "Failed: 0", "Errors: 0", "Failed 0, passed 12", "Error analysis by question"),
+    *("Error: none", "Failed: 0", "Errors: 0", "Failed 0, passed 12", "Failed (0)", "Error analysis by question"),
 )
 # What says nothing about the listing.
 HARMLESS: tuple[dict[str, Any], ...] = (
