@@ -46,6 +46,8 @@ _NONE = (
 _CLOSED = (
     rf"{_NONE}(?= ?(?:[.,;:!()…\n]|$)| - | (?:due to|because|in time|from storage)\b| after an? (?:error|timeout)\b)"
 )
+# Where a clause begins that has no other one of its sentence before it: `Mathematics - Part 1 of 2` is a title.
+_FIRST = r"(?<![,:-] )(?<!and )"
 _OF_GROUP = r"(?: (?:of|for|in) (?:group )?[\w-]{1,30})?"
 _COUNTED_FILES = rf"(?:{_COUNTED} (?:{_FILES}|entries|entry|documents?|pages?){_OF_GROUP}|(?:the )?(?:file )?{_NAMED})"
 _ANY_FILES = rf"(?:{_COUNTED_FILES}|(?:the )?{_FILES}|{_N} (?:{_KIND}results|data))"
@@ -91,15 +93,18 @@ _SAID: tuple[tuple[Shortfall, tuple[str, ...]], ...] = (
             rf"{_N} {_FILES}(?: (?:were |are )?\w+)?[,;] (?:but )?[1-9]\d{{0,8}} (?:failed|skipped|missing){_CLOSED}",
             r"(?:only )?(?:(?:generated|listed|returned) )?(?P<made>[1-9]\d{0,8}) ?/ ?(?!(?P=made)\b)\d{1,9}"
             rf" {_FILES}(?: {_BE}(?:{_DONE}|{_READY}))?{_CLOSED}",
-            rf"(?:the |an )?{_WORK} {_BE}(?:timed out|aborted|interrupted)(?:{_CLOSED}| before (?:all|every|the)\b)",
+            rf"(?:the |an )?{_WORK} {_BE}(?:timed out|aborted|interrupted)"
+            rf"(?:{_CLOSED}| before (?:all|every|the)\b| after \d)",
             rf"(?:the )?{_WORK} (?:stopped|ended|failed) (?:early\b|before (?:all|every|the)\b)",
             rf"(?:the )?{_WORK} (?:could not be|was not|did not) (?:completed?|finish(?:ed)?){_CLOSED}",
-            rf"(?:the )?{_WORK}(?: of {_NAMED})?(?: has)? failed(?: for {_N} {_FILES})?{_CLOSED}",
-            rf"(?:the )?(?:{_WORK} )?(?:was )?(?:completed|finished|ended|compiled) with (?:some )?errors{_CLOSED}",
-            rf"(?:the )?(?:dataset|export|listing|result set|file generation) {_BE}(?:incomplete|partial){_CLOSED}",
-            rf"(?:the )?(?:response|reply) was (?:truncated|cut off){_CLOSED}",
-            rf"(?:an )?errors?(?: occurred)?(?: while| when)? {_DOING}(?: (?:all|the|{_N}))? (?:{_FILES}|{_NAMED})"
+            rf"(?:the )?{_WORK}(?: of (?:{_NAMED}|{_N} {_FILES}))?(?: has)? failed(?: for (?:{_NAMED}|{_N} {_FILES}))?"
             rf"{_CLOSED}",
+            rf"(?:the )?(?:{_WORK} )?(?:was )?{_BE}(?:completed|finished|ended|compiled|created|generated) with "
+            rf"(?:some |[1-9]\d{{0,8}} )?errors?{_CLOSED}",
+            rf"(?:the )?(?:dataset|export|listing|result set|file generation) {_BE}(?:incomplete|partial){_CLOSED}",
+            rf"(?:the )?(?:response|reply) {_BE}(?:truncated|cut off){_CLOSED}",
+            rf"(?:an )?errors?(?: occurred)?(?: while| when)? {_DOING}(?: (?:all|the|{_N}))?"
+            rf" (?:{_FILES}|{_NAMED}|dataset|export){_CLOSED}",
             r"(?:the job |it |we )?(?:failed to|unable to|could not|couldn.t|cannot|did not|didn.t)"
             rf" {_DO}(?: (?:all|some|the|{_N}{_OF})){{0,2}} (?:{_FILES}|(?:file )?{_NAMED}){_CLOSED}",
             rf"(?:timed out|timeout|failed)(?: while)? {_DOING}(?: the)? (?:{_FILES}|{_NAMED}){_CLOSED}",
@@ -125,7 +130,7 @@ _SAID: tuple[tuple[Shortfall, tuple[str, ...]], ...] = (
             r"showing (?:(?:files|results) )?[1-9]\d{0,8} ?(?:-|to) ?(?P<until>\d{1,9}) of (?!(?P=until)\b)[1-9]",
             rf"first {_N} (?:{_FILES} )?only{_CLOSED}",
             rf"(?P<here>[1-9]\d{{0,8}}) {_FILES} {_BE}(?:returned|listed|shown)[,;]? \(?(?!(?P=here)\b)[1-9]\d{{0,8}}"
-            r" (?:in )?total\b",
+            r" (?:in )?total\b(?! (?!files?\b)\w)",
             rf"{_N} more (?:{_FILES} )?(?:are )?(?:available|to come){_CLOSED}",
             rf"(?:the )?(?:listing|list|response|reply|{_KIND}results?|output|number of files) {_BE}"
             r"(?:limited|restricted|reduced|capped|truncated|cut|trimmed) to (?:the )?(?:first )?"
@@ -157,8 +162,8 @@ _SAID: tuple[tuple[Shortfall, tuple[str, ...]], ...] = (
             rf"(?:the )?(?:remaining|further) {_FILES} can be (?:requested|fetched|retrieved)\b",
         ),
     ),
-    ("more", (r"(?<![,:] )(?:this is |showing )?(?:page|part) (\d{1,9}) ?(?:of|/) ?(?!\1\b)[1-9]\d{0,8}[.!]?$",)),
-    ("end", (r"(?<![,:] )(?:this is |showing )?(?:page|part) (?!1\b)(\d{1,9}) ?(?:of|/) ?\1[.!]?$",)),
+    ("more", (rf"{_FIRST}(?:this is |showing )?(?:page|part) (\d{{1,9}}) ?(?:of|/) ?(?!\1\b)[1-9]\d{{0,8}}[.!]?$",)),
+    ("end", (rf"{_FIRST}(?:this is |showing )?(?:page|part) (?!1\b)(\d{{1,9}}) ?(?:of|/) ?\1[.!]?$",)),
 )
 _PATTERNS = tuple((kind, re.compile(each)) for kind, phrases in _SAID for each in phrases)
 _CLAUSE = re.compile(

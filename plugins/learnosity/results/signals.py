@@ -153,7 +153,7 @@ class Signals(State):
                 self.doubt(key, "its {} is not a whole number")
             elif stated not in right and not (stated == 1 and is_content and counts_parts(word)):
                 self.wrong_counts.append((key, stated, max(right, default=0)))
-            elif "total" in word or "file" in word:
+            elif ("total" in word or "file" in word) and not any(each in word for each in _HERE):
                 self.close()
         del self.open_counts[start:]
 
@@ -297,3 +297,4 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner", "said")
 _SHARES = ("percent", "percentage")  # in a file's entry: may be the file's share of all files, and no progress
+_HERE = ("returned", "listed", "shown", "found")  # in keys of counts of this page: right ones do not end the listing

@@ -99,6 +99,8 @@ _SOME_ROWS_OF = re.compile(
 # A word, and behind it what may be the reason: `Failed: no space left`, or `Error while writing`.
 _REASON = re.compile(
     r"\s*([\w-]{1,30})(?:(?:[:.!,]| [(-])(?!\W{0,4}(?:0|none|no|nil|null|false)\b(?! \w))"
+    r"(?!\W{0,4}(?:0|no|none)(?: of (?:\d+|the|them))?"
+    r"(?: (?:files?|users?|sessions?|rows?|records?|errors?|failures?))?\W*$)"
     r"|\s(?:while|when|during|due|because|after|with|at|\d{3})\b)",
     re.IGNORECASE,
 )

@@ -131,6 +131,17 @@ LOST = (
     "2 files failed: no space left",
     "2 files failed (0 rows)",
     "2 files failed - none could be repaired",
+    "Response truncated",
+    "The response is truncated",
+    "The response has been truncated",
+    "Generation of 1 file failed",
+    "Generation of 2 files failed",
+    "Export failed for b.csv",
+    "File generation failed for b.csv",
+    "Export finished with 3 errors",
+    "Dataset generated with errors",
+    "The listing timed out after 30 s",
+    "An error occurred while generating the dataset",
 )
 ALONE = ("Partial success", "Internal server error", "Internal error.", "Partially completed", "Truncated")
 MORE = (
@@ -203,6 +214,15 @@ HINTS = (
     "Remaining files can be requested separately",
 )
 HARMLESS = (
+    "Response truncated to 500 characters",
+    "Export completed with 0 errors",
+    "Completed with errors: 0",
+    "2 files listed, 200 total rows",
+    "2 files listed, 200 total sessions",
+    "2 files returned (1500 total rows)",
+    "Mathematics - Part 1 of 2",
+    "Spring 2026 - page 1 of 2",
+    "Results for job and part 1 of 3",
     "This reply lists all files of the dataset",
     "The list has 2 files",
     "2 of 2 files were listed",
@@ -530,6 +550,8 @@ class TestSentences:
             assert names(read({"files": [A, B], key: text, **end})) == AB, end
             assert names(read({**end, key: text, "files": [A, B]})) == AB
         assert isinstance(read({"files": [A, B], key: text, "has_more": True}), NotUnderstood)
+        for here in ("files_returned", "returned_files", "listed_files", "total_returned"):
+            assert isinstance(read({"files": [A, B], key: text, here: 2}), NotUnderstood), here
         assert isinstance(read({"files": [A, B], key: text, "total": 3}), NotUnderstood)
 
     @pytest.mark.parametrize("text", ["Page 3 of 3", "This is page 3/3."])

@@ -45,11 +45,20 @@ BAD_WORDS = (
     *("Failed: no space left", "Error while writing", "being generated", "not ready yet", "2 files were skipped"),
     *("Export finished with errors", "Only the first 100 files are listed", "try again later", "Expired", "queued"),
     *("Failed - disk full", "Failed (disk full)", "Error 500", "Failed: 2", "Failed: no space left"),
+    *("Failed: 0 bytes left", "Failed: 2 files", "Failed: no files generated"),
 )
 GOOD_WORDS = (
     *("ok", "OK", "completed", "success", "Done", "", None, "All good", "Dataset compiled", "Completed, none failed"),
     *("Generated in 12 s", "No errors", "Ready for download", "finished without errors", "200 OK", "green"),
     *("Error: none", "Failed: 0", "Errors: 0", "Failed 0, passed 12", "Failed (0)", "Error analysis by question"),
+    *(
+        "Failed: 0 files",
+        "Failed: 0 users",
+        "Failed: 0 of 12",
+        "Failed (0 of 12)",
+        "Failed: no files",
+        "Error: no error",
+    ),
 )
 # What says nothing about the listing.
 HARMLESS: tuple[dict[str, Any], ...] = (
