@@ -176,7 +176,8 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
     # change is committed. Then it reads the changed note, and keeps the part that is written here.
     query = select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update()
     note = session.scalar(query.execution_options(populate_existing=True))
-    session.expire(run, ["dag_run_note"])  # Airflow may read or change the note of this run later in this session
+    # `run` may still have the note as it was before. Airflow may use it later in this session, so it is read again then.
+    session.expire(run, ["dag_run_note"])
     if note is None or note.user_id != AUTHOR:
         return
     parts = (note.content or "").split(BETWEEN)

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _MIB = 1024 * 1024
 MAX_FILES = 20_000  # if more files would have to be read, no names.tsv is made
 # Size in bytes of the largest file that is read. For a compressed file, the size of its unpacked content must not be
-# larger either. Users and questions in a larger file are not in names.tsv.
+# larger either. Names that only a larger file has are not in names.tsv.
 FILE_BYTES = 4 * _MIB
 AT_ONCE = 32  # maximum number of files that are read at the same time
 BYTES_AT_ONCE = 8 * _MIB
