@@ -172,7 +172,7 @@ def _has_rows_below(lines: Sequence[str], mark: str) -> bool:
 def row_counts(value: Any) -> set[int]:
     """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines or CSV rows."""
     if isinstance(value, str):
-        # A row can have several lines only if the text has quotes. Only then, the rows are counted with `csv`, too. That
+        # A row can have several lines only if the text has quotes. Only then, rows are counted with `csv`, too. That
         # needs a delimiter. The heading of a table with one column has none, so the comma is taken.
         marks = set(",;\t").intersection(value.lstrip("\ufeff").partition("\n")[0]) or {","} if '"' in value else ()
         counts = {len(_lines(value)), *(_csv_rows(value, mark) for mark in marks)}

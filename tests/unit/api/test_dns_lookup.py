@@ -103,7 +103,8 @@ async def serves(asked: Exchange) -> None:
     if "expect" in asked.headers:
         await asked.give(CONTINUE)
     await asked.take()
-    await asked.give(reply(200, b'{"meta": {"status": true}, "data": []}', {"Connection": "close"}))
+    headers = {"Connection": "close", "ETag": '"a51f"'}
+    await asked.give(reply(200, b'{"meta": {"status": true}, "data": []}', headers))
 
 
 def config_for(host: str, **extra: Any) -> ApiConfig:
