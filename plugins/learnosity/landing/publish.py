@@ -6,7 +6,6 @@ A consumer looks for the manifest first. Without it the dataset does not exist; 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,10 +32,11 @@ from learnosity.errors import IncompleteDatasetError, StorageError, TransientSto
 from learnosity.landing.announce import withdraw, write_latest
 from learnosity.landing.files_ndjson import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles
-from learnosity.landing.ledger import Landed, is_same
+from learnosity.landing.ledger import Landed
 from learnosity.landing.names_tsv import put_names
 from learnosity.landing.plan import plan_blocks
 from learnosity.landing.reconcile import COMPARED_FILES, check_published, reconciled
+from learnosity.landing.written import check_written, has_other_bytes
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -117,9 +117,17 @@ async def publish(
             found = await read_manifest(store, layout)
             if found is not None and await _is_enough(store, layout, found, landed, left_out):
                 return await _keep(store, layout, work, found, require_complete)
-        await _check_written(store, await listed.put(store, layout))
+        await check_written(store, await listed.put(store, layout))
         manifest = replace(manifest, names=await put_names(store, layout, files))
-    await _check_written(store, await _put_manifest(store, layout, manifest))
+    written = await _put_manifest(store, layout, manifest)
+    try:
+        await check_written(store, written)
+    except TransientStorageError:
+        # Another run that lands the same files may have published them in this moment.
+        found = await _manifest_of_another(store, layout, run)
+        if found is None or not await _is_enough(store, layout, found, landed, left_out):
+            raise
+        return await _keep(store, layout, work, found, require_complete)
     await write_latest(store, layout, manifest)
     await _tidy(store, layout, work)
     return manifest
@@ -132,25 +140,13 @@ async def _put_manifest(store: Store, layout: DatasetLayout, manifest: Manifest)
     return Landed(layout.manifest, len(content), sha256_hex(content), "application/json", etag=tag)
 
 
-async def _check_written(store: Store, written: Landed) -> None:
-    """Check that an object that was just written is in the store: a proxy may say so, and have stored nothing.
-
-    :raises TransientStorageError: it is not. Another run may have written or removed it since.
-    """
-    info = await store.head(written.path)
-    if is_same(info, written):
-        return
+async def _manifest_of_another(store: Store, layout: DatasetLayout, run: RunInfo) -> Manifest | None:
+    """The manifest that another run has published; None = there is none, or it cannot be read."""
     try:
-        is_other = info is None or info.size != written.bytes or await _has_other_bytes(store, written.path, written)
-    except StorageError:
-        if await store.head(written.path) is not None:
-            raise
-        is_other = True  # another run has removed it in this moment
-    if is_other:
-        raise TransientStorageError(
-            f"{store.uri}/{written.path} is not what was just written there, although the store's reply was a success. "
-            "If no other run has changed it since, the store, or a proxy before it, does not keep what it accepts."
-        )
+        found = await read_manifest(store, layout)
+    except IncompleteDatasetError:
+        return None
+    return found if found is not None and found.run != run else None
 
 
 async def _keep(
@@ -262,15 +258,15 @@ async def _is_landed_by_others(store: Store, layout: DatasetLayout, work: str) -
 async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles) -> None:
     """Check the objects in the store. One with the right size but another entity tag is read and hashed."""
 
-    async def has_other_bytes(entry: Landed) -> bool:
-        return await _has_other_bytes(store, layout.data(entry.path), entry)
+    async def is_other(entry: Landed) -> bool:
+        return await has_other_bytes(store, layout.data(entry.path), entry)
 
     wrong, shown = 0, list[str]()
     for finding in (Finding.MISSING, Finding.OTHER_SIZE, Finding.OTHER_TAG):
         entries = landed.planned(finding)
         while batch := list(islice(entries, VERIFY_CONCURRENCY)):
             if finding is Finding.OTHER_TAG:
-                verdicts = await asyncio.gather(*map(has_other_bytes, batch))
+                verdicts = await asyncio.gather(*map(is_other, batch))
                 batch = [entry for entry, is_wrong in zip(batch, verdicts, strict=True) if is_wrong]
             wrong += len(batch)
             shown += [entry.path for entry in batch if len(shown) < VERIFY_CONCURRENCY]
@@ -279,16 +275,3 @@ async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles
             f"{wrong} file(s) in the store are not what was landed, such as {some(shown)}. Clear land_files to land "
             "them again; nothing was published."
         )
-
-
-async def _has_other_bytes(store: Store, path: str, entry: Landed) -> bool:
-    # On a file system, writing the same bytes again changes the entity tag. So a different tag proves nothing, and
-    # the file is read and hashed.
-    return await asyncio.to_thread(_digest, store, path) != entry.sha256
-
-
-def _digest(store: Store, path: str) -> str:
-    digest = hashlib.sha256()
-    for chunk in store.read(path):
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from learnosity.dataset.manifest import decode_manifest
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.landing import files_ndjson
 from learnosity.storage.store import ObjectInfo
@@ -115,3 +116,30 @@ async def test_a_manifest_that_another_run_removes_meanwhile_is_no_final_error(m
     monkeypatch.setattr(store, "read", read)
     with pytest.raises(TransientStorageError, match="is not what was just written there"):
         await publish_run(store, "first")
+
+
+@pytest.mark.parametrize(
+    "others", [FILES, {"group.json": ROOT, "items.csv": b"a,c\n"}], ids=["the same", "other files"]
+)
+async def test_a_run_that_publishes_in_the_same_moment_is_no_error_if_it_has_the_same_files(
+    others: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = MemoryStore()
+    await land(other, "second", others)
+    await publish_run(other, "second")
+    store = await landed(LAYOUT.manifest)
+    theirs = other.objects[LAYOUT.manifest]
+
+    def replaced(content: bytes) -> bytes:
+        store.objects[LAYOUT.files] = other.objects[LAYOUT.files]
+        return theirs.content
+
+    store.kept = replaced
+    if others == FILES:
+        await publish_run(store, "first")
+        assert decode_manifest(store.objects[LAYOUT.latest].content, where="").run.run_id == "second"
+        check(store)
+    else:
+        with pytest.raises(TransientStorageError, match="is not what was just written there"):
+            await publish_run(store, "first")
+        assert LAYOUT.latest not in store.objects
