@@ -69,11 +69,14 @@ class MemoryStore:
         content_type: str | None = None,
         content_encoding: str | None = None,
     ) -> str | None:
-        dies = await self._call()
+        return self.keep(path, bytes(content), dies=await self._call())
+
+    def keep(self, path: str, content: bytes, *, dies: bool) -> str | None:
+        """Store one object, at one moment. A worker that dies in the call may have stored it or not."""
         if dies and self.calls % 2:
             raise Killed
         self.writes += 1
-        self.place(path, bytes(content))
+        self.place(path, content)
         self.changed()
         if dies:
             raise Killed
@@ -104,10 +107,11 @@ class MemoryStore:
         return self._info(path) if path in self.objects else None
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
+        dies = await self._call()
         there = self.objects.get(path)
         if (there.etag if there else None) != (expected.etag if expected else None):
             return False
-        await self.put(path, content)
+        self.keep(path, content, dies=dies)
         return True
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:

@@ -145,11 +145,12 @@ async def test_nothing_is_written_through_a_link_out_of_the_destination(
 
 async def test_a_folder_in_the_place_of_latest_is_for_a_person(tmp_path: Path) -> None:
     store = open_store(f"file://{tmp_path}")
+    await store.put(LAYOUT.manifest, encode_manifest(MANIFEST))
     (tmp_path / LAYOUT.latest).mkdir(parents=True)
     with pytest.raises(StorageError, match=r"latest\.json is a folder"):
-        await write_latest(store, LAYOUT, MANIFEST)
+        await write_latest(store, LAYOUT)
     (tmp_path / LAYOUT.latest).rmdir()
-    await write_latest(store, LAYOUT, MANIFEST)
+    await write_latest(store, LAYOUT)
     assert await store.get(LAYOUT.latest) == encode_manifest(MANIFEST)
 
 

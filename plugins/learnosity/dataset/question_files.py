@@ -54,7 +54,7 @@ class Questions:
         self.in_parts = False
         self._path = ""  # the first path in `_paths`
         self._paths: list[str] = []  # paths of the files whose questions are counted
-        self._other_paths: list[str] = []  # paths of files that show the same questions in another way
+        self._other_paths: list[str] = []  # paths of files that may show the same questions in another way
         # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`. Names are
         # compared without case, so only these pairs tell `q7` from `Q7`: see `_is_recased`.
         self._spellings: set[tuple[str, str]] = set()

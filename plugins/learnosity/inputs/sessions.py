@@ -155,7 +155,8 @@ def as_compared(ids: Sequence[str]) -> Sequence[str]:
     text = "".join(ids)
     if not any(map(text.__contains__, "ABCDEF")):
         return ids
-    # Some databases write all UUIDs in upper case. To look at each of them would take longer than to read it.
+    # Some databases write all UUIDs in upper case. To match each id with the pattern below would be slow. So all are
+    # checked at once, in the joined text: each id has the length and the hyphens of a UUID, and else only hex digits.
     if set(map(len, ids)) == {_LENGTH} and all(text[place::_LENGTH] == "-" * len(ids) for place in _HYPHENS):
         others = text.encode().translate(None, b"0123456789abcdefABCDEF")
         if others == b"-" * (len(_HYPHENS) * len(ids)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import Manifest, decode_manifest, encode_manifest
+from learnosity.dataset.manifest import Manifest, decode_manifest
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
+from learnosity.landing.written import not_kept
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -28,35 +29,56 @@ async def withdraw(store: Store, layout: DatasetLayout) -> None:
         await store.delete([layout.manifest])
 
 
-async def write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
+async def write_latest(store: Store, layout: DatasetLayout) -> None:
     """Copy the manifest to latest.json, unless latest.json names a newer dataset of the same type.
 
-    The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong.
+    The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong. At each
+    attempt the manifest is read anew, because another run may have published the same dataset meanwhile.
 
-    :raises TransientStorageError: other runs write it all the time, or the store has not kept it.
+    :raises TransientStorageError: other runs write it all the time, the store has not kept it, or the manifest is gone.
     :raises StorageError: a folder is in its place.
     """
     for _ in range(ATTEMPTS):
         there = await store.head(layout.latest)
-        latest = await _latest(store, layout)
+        before = await store.get(layout.latest)
+        content = await store.get(layout.manifest)
+        if content is None:
+            raise TransientStorageError(
+                f"{store.uri}/{layout.manifest} is gone again. Probably another run lands this dataset anew."
+            )
+        manifest = decode_manifest(content, where=f"{store.uri}/{layout.manifest}")
+        latest = _readable(store, layout, before)
         if latest is not None and await _is_newer(store, latest, manifest, layout):
             log.info("latest.json names the newer dataset %s. It is not changed.", latest.dataset_id)
             return
-        if await store.replace(layout.latest, encode_manifest(manifest), there):
-            # Another run may have written a newer one since, so only its absence is an error.
-            if await store.head(layout.latest) is None:
-                raise TransientStorageError(
-                    f"{store.uri}/{layout.latest} is not there, although the store's reply to its upload was a success."
-                )
+        if await store.replace(layout.latest, content, there):
+            await _check_kept(store, layout, content, before)
             return
     if store.is_local and layout.latest.rpartition("/")[2] in await store.folders(layout.dataset_type):
         raise StorageError(f"{store.uri}/{layout.latest} is a folder, so it cannot be written. Remove the folder.")
     raise TransientStorageError(f"{store.uri}/{layout.latest} was changed by other runs at every attempt to write it.")
 
 
+async def _check_kept(store: Store, layout: DatasetLayout, written: bytes, before: bytes | None) -> None:
+    """Check that latest.json is what was written, or what another run has written since.
+
+    :param before: latest.json before it was written.
+    :raises TransientStorageError: it is neither.
+    """
+    content = await store.get(layout.latest)
+    if content == written:
+        return
+    found = _readable(store, layout, content)
+    if content == before or found is None or found == _readable(store, layout, written):
+        raise not_kept(store, layout.latest)
+
+
 async def _latest(store: Store, layout: DatasetLayout) -> Manifest | None:
     """The manifest in latest.json; None when latest.json does not exist or cannot be read."""
-    content = await store.get(layout.latest)
+    return _readable(store, layout, await store.get(layout.latest))
+
+
+def _readable(store: Store, layout: DatasetLayout, content: bytes | None) -> Manifest | None:
     if content is None:
         return None
     try:

@@ -21,10 +21,12 @@ from learnosity.dataset.names_tsv import MAX_BYTES, Name, NameKind, NamesInfo, e
 from learnosity.dataset.nested_rows import unfolded
 from learnosity.dataset.question_files import CANDIDATES, MOST_PARTS, Questions, likely_files
 from learnosity.dataset.tables import Document, Kind, read_document
+from learnosity.landing.ledger import Landed
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
+CONTENT_TYPE = "text/tab-separated-values"
 _MIB = 1024 * 1024
 MAX_FILES = 20_000  # if more files would have to be read, no names.tsv is made
 # Size in bytes of the largest file that is read. For a compressed file, the size of its unpacked content must not be
@@ -35,21 +37,28 @@ BYTES_AT_ONCE = 8 * _MIB
 _LIMITS = Limits(file_bytes=FILE_BYTES, shown_bytes=FILE_BYTES, containers=300_000)
 
 
-async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEntry] | None) -> NamesInfo | None:
-    """Write the index; None, and no index, where the dataset has too many files or names.
+async def put_names(store: Store, layout: DatasetLayout, made: tuple[bytes, NamesInfo] | None) -> Landed | None:
+    """Write the index. Returns what was written, with the entity tag of the store's reply.
+
+    :param made: what `make_names` has made; None = no index, so that of an earlier landing is removed.
+    """
+    if made is None:
+        await store.delete([layout.names])
+        return None
+    content, info = made
+    tag = await store.put(layout.names, content, CONTENT_TYPE)
+    return Landed(layout.names, info.bytes, info.sha256, CONTENT_TYPE, etag=tag)
+
+
+async def make_names(
+    store: Store, layout: DatasetLayout, files: Sequence[FileEntry] | None
+) -> tuple[bytes, NamesInfo] | None:
+    """The index, and what the manifest says of it; None where the dataset has too many files or names.
 
     :param files: the files of the dataset, which have landed, in the order of files.ndjson. None = very many.
     """
-    made = None if files is None else await _made(store, layout, files)
-    if made is None:
-        await store.delete([layout.names])  # a names.tsv of an earlier landing would not fit the new files
+    if files is None:
         return None
-    content, info = made
-    await store.put(layout.names, content, "text/tab-separated-values")
-    return info
-
-
-async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry]) -> tuple[bytes, NamesInfo] | None:
     places = {file.path: number for number, file in enumerate(files)}
     groups = group_files(places) if dataset_type(layout.dataset_type).by_group else {}
     chosen = _chosen(layout, places, groups)

@@ -33,7 +33,7 @@ from learnosity.landing.announce import withdraw, write_latest
 from learnosity.landing.files_ndjson import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles
 from learnosity.landing.ledger import Landed
-from learnosity.landing.names_tsv import put_names
+from learnosity.landing.names_tsv import make_names, put_names
 from learnosity.landing.plan import plan_blocks
 from learnosity.landing.reconcile import COMPARED_FILES, check_published, reconciled
 from learnosity.landing.written import check_written, has_other_bytes
@@ -111,24 +111,29 @@ async def publish(
         manifest = await reconciled(
             store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
         )
+        names = await make_names(store, layout, files)
+        manifest = replace(manifest, names=names[1] if names else None)
         # Another run may have published the dataset already. The lines above change nothing in it, so if one of them
         # fails, the dataset stays published. Only now, `_make_room` removes its latest.json and its manifest.
         while not await _make_room(store, layout, work, landed, found):
             found = await read_manifest(store, layout)
             if found is not None and await _is_enough(store, layout, found, landed, left_out):
                 return await _keep(store, layout, work, found, require_complete)
-        await check_written(store, await listed.put(store, layout))
-        manifest = replace(manifest, names=await put_names(store, layout, files))
-    written = await _put_manifest(store, layout, manifest)
+        # The index of names is written before the list. So of two runs that write at the same time, the one whose list
+        # stays has also written the index that stays, or the comparison below finds the difference.
+        index = await put_names(store, layout, names)
+        written = [await listed.put(store, layout), *([index] if index else [])]
+    await check_written(store, written)
+    written.append(await _put_manifest(store, layout, manifest))
     try:
+        # All are compared again: another run may have written its own files.ndjson before this manifest.
         await check_written(store, written)
     except TransientStorageError:
-        # Another run that lands the same files may have published them in this moment.
-        found = await _manifest_of_another(store, layout, run)
-        if found is None or not await _is_enough(store, layout, found, landed, left_out):
+        found = await _same_of_another(store, layout, manifest)
+        if found is None:
             raise
         return await _keep(store, layout, work, found, require_complete)
-    await write_latest(store, layout, manifest)
+    await write_latest(store, layout)
     await _tidy(store, layout, work)
     return manifest
 
@@ -140,13 +145,19 @@ async def _put_manifest(store: Store, layout: DatasetLayout, manifest: Manifest)
     return Landed(layout.manifest, len(content), sha256_hex(content), "application/json", etag=tag)
 
 
-async def _manifest_of_another(store: Store, layout: DatasetLayout, run: RunInfo) -> Manifest | None:
-    """The manifest that another run has published; None = there is none, or it cannot be read."""
+async def _same_of_another(store: Store, layout: DatasetLayout, ours: Manifest) -> Manifest | None:
+    """The manifest with which another run, or an earlier attempt, has published the same files in this moment.
+
+    None = there is none. If the manifest is still ours, it is removed, because what belongs to it is not there.
+    """
     try:
         found = await read_manifest(store, layout)
     except IncompleteDatasetError:
+        found = ours  # the store has kept only a part of it
+    if found == ours:
+        await withdraw(store, layout)
         return None
-    return found if found is not None and found.run != run else None
+    return found if found is not None and found.files_sha256 == ours.files_sha256 else None
 
 
 async def _keep(
@@ -157,7 +168,7 @@ async def _keep(
     if require_complete:
         check_published(published)
     log.info("Published already at %s, and complete: nothing to do.", published.published_at)
-    await write_latest(store, layout, published)
+    await write_latest(store, layout)
     await _tidy(store, layout, work)
     return published
 
@@ -200,12 +211,18 @@ async def _is_enough(
 ) -> bool:
     """Whether each file that this run landed is in the dataset of another run, with the same content.
 
-    :raises IncompleteDatasetError: it is not, and this run landed only a part of the dataset.
+    :raises IncompleteDatasetError: it is not, or that dataset is not whole, and this run landed only a part of it.
     """
     with FilesList(landed.planned()) as listed:
         if listed.sha256 == published.files_sha256:
             return True
-    content = check_files(await store.get(layout.files), store, layout, published)
+    try:
+        content = check_files(await store.get(layout.files), store, layout, published)
+    except IncompleteDatasetError as error:
+        if left_out:
+            raise
+        log.warning("%s This run has all files of the dataset, and publishes them.", error)
+        return False
     known = {entry.path: entry.sha256 for entry in decode_files(content)}
     if all(known.get(entry.path) == entry.sha256 for entry in landed.planned()):
         return True

@@ -1,34 +1,42 @@
-"""Compares an object with what was written there: its size and entity tag, and if these differ, its bytes."""
+"""Compares objects with what was written there: size and entity tag, and where these prove nothing, the bytes."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.landing.ledger import Landed, is_same
 from learnosity.storage.store import Store
 
 
-async def check_written(store: Store, written: Landed) -> None:
-    """Check that an object that was just written is in the store: a proxy may say so, and have stored nothing.
+async def check_written(store: Store, written: Iterable[Landed]) -> None:
+    """Check that objects that were written are in the store: a proxy may say so, and have stored nothing.
 
-    :raises TransientStorageError: it is not. Another run may have written or removed it since.
+    :raises TransientStorageError: one is not. Another run may have written or removed it since.
     """
-    info = await store.head(written.path)
-    if is_same(info, written):
-        return
-    try:
-        is_other = info is None or info.size != written.bytes or await has_other_bytes(store, written.path, written)
-    except StorageError:
-        if await store.head(written.path) is not None:
-            raise
-        is_other = True  # another run has removed it in this moment
-    if is_other:
-        raise TransientStorageError(
-            f"{store.uri}/{written.path} is not what was just written there, although the store's reply was a success. "
-            "If no other run has changed it since, the store, or a proxy before it, does not keep what it accepts."
-        )
+    for entry in written:
+        info = await store.head(entry.path)
+        # Without an entity tag, an older object of the same size would count as the new one. So it is read.
+        if info and info.etag and entry.etag and is_same(info, entry):
+            continue
+        try:
+            is_other = info is None or info.size != entry.bytes or await has_other_bytes(store, entry.path, entry)
+        except StorageError:
+            if await store.head(entry.path) is not None:
+                raise
+            is_other = True  # another run has removed it in this moment
+        if is_other:
+            raise not_kept(store, entry.path)
+
+
+def not_kept(store: Store, path: str) -> TransientStorageError:
+    """The error about an object that is not what was written."""
+    return TransientStorageError(
+        f"{store.uri}/{path} is not what was just written there, although the store's reply was a success. "
+        "If no other run has changed it since, the store, or a proxy before it, does not keep what it accepts."
+    )
 
 
 async def has_other_bytes(store: Store, path: str, entry: Landed) -> bool:

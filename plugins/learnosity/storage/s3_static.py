@@ -19,8 +19,8 @@ from learnosity.storage.s3_address import S3Address
 # Matches the name of an ordinary bucket that can be a part of a host name as it is, such as `my-bucket`. Does not match
 # an alias of an access point (`…-s3alias`) or a directory bucket (`…--x-s3`): for these, boto3 is used.
 _BUCKET = re.compile(r"(?!.*--)(?!.*-s3alias$)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-# Matches the name of a region of the AWS partition `aws`, such as `eu-west-1`. The regions of China and GovCloud do not
-# match, because their host names end differently: for these, boto3 is used.
+# Matches the name of a region of the AWS partition `aws`, such as `eu-west-1`. Does not match the regions of China and
+# GovCloud: these belong to other partitions, with rules of their own for host names. For these, boto3 is used.
 _REGION = re.compile(
     r"(?:af|ap|ca|eu|il|me|mx|sa|us)-(?:central|north|south|east|west|northeast|northwest|southeast|southwest)-[1-9]"
 )

@@ -18,7 +18,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.names_tsv import NamesInfo, search_names
 from learnosity.landing import names_tsv
-from learnosity.landing.names_tsv import put_names
+from learnosity.landing.names_tsv import make_names, put_names
 
 GROUP_TYPE, ANALYSIS = "activity-summary-by-group", "ibk-analysis-by-question"
 
@@ -46,8 +46,9 @@ async def made(
         obstore.put(local, layout.data(path), content)
     entries = [FileEntry(path, len(files[path]), "", "", encoding) for path in sorted(files)]
     store = open_store(folder.as_uri())
-    info = await put_names(store, layout, entries)
-    return info, await store.get(layout.names), sorted(files)
+    made = await make_names(store, layout, entries)
+    await put_names(store, layout, made)
+    return made and made[1], await store.get(layout.names), sorted(files)
 
 
 def found(content: bytes | None, words: str, paths: list[str]) -> list[tuple[str, str, int]]:

@@ -16,7 +16,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.names_tsv import NamesInfo
 from learnosity.dataset.question_files import CANDIDATES, MOST_PARTS
 from learnosity.errors import GapError
-from learnosity.landing.names_tsv import put_names
+from learnosity.landing.names_tsv import make_names
 from learnosity.landing.reconcile import reconciled
 from tests.unit.dataset.test_parquet import published
 
@@ -42,10 +42,10 @@ async def of(folder: Path, files: Mapping[str, Any], *, require_complete: bool =
     store = open_store(folder.as_uri())
     entries = list(dataset.files.values())
     found = await reconciled(store, own, manifest, entries, sent=None, require_complete=require_complete)
-    names = await put_names(store, own, entries)
+    names = await make_names(store, own, entries)
     assert found.returned is not None
     assert names is not None
-    return found.returned, names
+    return found.returned, names[1]
 
 
 EMPTY = [[], {"warnings": []}, {"errors": [], "notes": []}]

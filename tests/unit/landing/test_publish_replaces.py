@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from functools import partial
+from random import Random
 from typing import Any
 
 import msgspec
@@ -13,7 +15,7 @@ import pytest
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.manifest import RunInfo, decode_files, decode_manifest, sha256_hex
 from learnosity.dataset.published import verify
-from learnosity.errors import GapError, LearnosityError
+from learnosity.errors import GapError, LearnosityError, TransientStorageError
 from learnosity.landing.ledger import Landed, Ledger
 from learnosity.landing.plan import plan_path
 from learnosity.landing.publish import publish
@@ -22,6 +24,7 @@ from tests.memory_store import Killed, MemoryStore
 from tests.unit.retention.scenes import check_promises, layout_of
 
 LAYOUT = layout_of(1)
+TRIES = 4
 ROOT = b'{"group_path": [], "group": {"group_name": "all", "population": 1}, "users": [{"user_id": "u1", "score": 1}]}'
 MORE = ROOT.replace(b'"score": 1', b'"score": 2')
 GAP = InputInfo(uris=(), files=1, records=9, bytes=1, sha256="", users=9)
@@ -142,25 +145,65 @@ async def test_a_dataset_that_is_refused_leaves_the_published_one_as_it_is(scene
             store.die_at = None
 
 
+async def both_landed(scene: str) -> MemoryStore:
+    """Two runs have landed and have not published."""
+    store = MemoryStore()
+    for run, files in zip(("first", "second"), SCENES[scene], strict=True):
+        await land(store, run, files)
+    store.calls = 0
+    return store
+
+
+async def published(store: MemoryStore, run: str) -> None:
+    """A task with its tries. Each error on the way is one that another try may end."""
+    for _ in range(TRIES):
+        try:
+            return await publish_run(store, run)
+        except TransientStorageError:
+            continue
+    raise AssertionError(f"{run} has not published in {TRIES} tries")
+
+
+async def check_one_of_both(store: MemoryStore, scene: str) -> None:
+    manifest = decode_manifest(store.objects[LAYOUT.manifest].content, where="manifest")
+    await check_published(
+        store, manifest.run.run_id, dict(zip(("first", "second"), SCENES[scene], strict=True))[manifest.run.run_id]
+    )
+
+
 @pytest.mark.parametrize("scene", SCENES)
 async def test_a_run_that_publishes_while_this_one_compares_is_seen_before_anything_is_changed(scene: str) -> None:
     """The other run does all of its work within one call of this one, whichever it is before the first change."""
     first, second = SCENES[scene]
-
-    async def both_landed() -> MemoryStore:
-        store = MemoryStore()
-        await land(store, "first", first)
-        await land(store, "second", second)
-        store.calls = 0
-        return store
-
-    store, changes = await both_landed(), list[int]()
+    store, changes = await both_landed(scene), list[int]()
     store.changed = lambda: changes.append(store.calls)
     await publish_run(store, "second")
     for call in range(2, changes[1]):  # the first change is its claim
-        store = await both_landed()
+        store = await both_landed(scene)
         store.meets_at, store.changed = call, partial(check, store)
         store.other = partial(publish_run, store, "first")
         await publish_run(store, "second")
         assert store.calls > call
         await check_published(store, *(("second", second) if scene in REPLACED else ("first", first)))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_a_run_that_publishes_within_any_call_of_this_one_leaves_a_whole_dataset(scene: str) -> None:
+    """This run may have written a part of what belongs to its manifest."""
+    store = await both_landed(scene)
+    await publish_run(store, "second")
+    for call in range(2, store.calls + 1):
+        store = await both_landed(scene)
+        store.meets_at, store.other = call, partial(published, store, "first")
+        await published(store, "second")
+        await check_one_of_both(store, scene)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("scene", SCENES)
+async def test_two_runs_that_publish_at_the_same_time_leave_a_whole_dataset(scene: str, seed: int) -> None:
+    store = await both_landed(scene)
+    store.mix = Random(seed)
+    await asyncio.gather(published(store, "first"), published(store, "second"))
+    store.mix = None
+    await check_one_of_both(store, scene)

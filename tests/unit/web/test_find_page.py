@@ -14,7 +14,7 @@ from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.names_tsv import Name, NameKind, NamesInfo, encode_names
-from learnosity.landing.names_tsv import put_names
+from learnosity.landing.names_tsv import make_names, put_names
 from learnosity.web.addresses import file_address
 from learnosity.web.routes import LONGEST_QUERY
 from tests.unit.web import test_app
@@ -136,8 +136,10 @@ async def test_every_hit_leads_to_its_own_row_whatever_stands_beside_it(
     entries = [FileEntry(path, len(content), "", "") for path, content in files.items()]
     layout = DatasetLayout(dataset_type, DATASET_ID)
     store = open_store(site.folder.as_uri())
-    info = await put_names(store, layout, entries)
-    assert info is not None
+    made = await make_names(store, layout, entries)
+    assert made is not None
+    await put_names(store, layout, made)
+    _, info = made
     assert info.names == 150
     site.publish(files, dataset_type, names=info)
     for number in (7, 149):
