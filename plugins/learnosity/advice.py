@@ -60,7 +60,7 @@ _SAID = re.compile(r"(?:^|[.:;?!]\s|\bthen )clear\s|\btrigger a new run\b|\bcorr
 # instruction: a file may be called `1. Clear answers.csv`.
 _NAMES = re.compile(r"(?<!\w)(['\"`]).*?\1(?!\w)|\b[a-z][a-z0-9+.-]*://\S*\w", re.IGNORECASE)
 # Errors whose messages this package wrote. `AirflowSensorTimeout` is a class of Airflow, but the sensor of this package
-# gives it a message of its own. `_SAID` is searched only in these messages: in any other, its texts stand by chance.
+# gives it a message of its own. `_SAID` is searched only in these: messages of others have its words only by chance.
 _OURS = (LearnosityError, AirflowSensorTimeout)
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 

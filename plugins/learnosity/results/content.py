@@ -44,9 +44,10 @@ _DOCUMENTS = (".html", ".pdf", ".md")
 # The line ends that end a row. `str.splitlines` would also cut at others, such as U+2028. Such a character may be in a
 # value, so one row would be counted as two. But whether a text holds rows at all is tried with both kinds of line ends.
 _LINE_END = re.compile(r"\r\n?|\n")
-# A short text of one line with a line end behind it may be a message, or one row of content. It may be a row if it is
-# one JSON object or list, if it has the beginning of one, such as `{"`, or if it has a delimiter between cells: a tab,
-# or the comma in `a,b`. The comma in `Hello, Anna` or in `Dear all,` is none, because a blank or nothing follows.
+# A short text of one line, with a line end, may be a message, or one row of content. If it is content, it would be lost
+# when only the files land, so `may_be_content` says yes if it looks like a row. It does if it is one JSON object or
+# list, if it has the beginning of one, such as `{"`, or if it has a delimiter between cells: a tab, or a comma or
+# semicolon as in `a,b`. A comma as in `Hello, Anna` or `Dear all,` is no delimiter: a blank or nothing follows it.
 _MARK_OF_A_ROW = re.compile(r"^[\s\ufeff]*(?:\{.*\}|\[.*\]),?\s*$|[{\[]\s*\\?[\"'{\[]|\t|[,;](?! |$)")
 
 

@@ -53,8 +53,8 @@ def parse_uri(uri: str) -> StorageUri:
     :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
     # As in Airflow's ObjectStoragePath, blanks before the URI are dropped. At its end, only tabs and line ends are
-    # dropped here, because the name of a local folder may end with a space. At the end of any other URI, spaces are
-    # dropped below.
+    # dropped here, because the name of a local folder may end with a space. If the URI is not that of a local folder,
+    # spaces at its end are dropped below.
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Remove it.")

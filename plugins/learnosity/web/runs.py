@@ -30,7 +30,8 @@ from learnosity.web.task_reports import task_reports
 from learnosity.web.team_connections import team_of
 
 USUAL_RUNS = 12  # the usual duration of a task is computed from at most this many runs that have published
-USUAL_ROWS = 1_000  # of all these runs together, at most this many task instances are read
+# Of all these runs together, at most this many task instances are read, because a run may have very many mapped tasks.
+USUAL_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)

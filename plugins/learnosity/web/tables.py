@@ -14,7 +14,7 @@ from learnosity.web.cells import cell_text, decimals, is_statistic
 from learnosity.web.plots import Box, Tick, box_of, scale_of
 
 PAGE_ROWS = 100
-MEAN_PLACES = 1  # below a column of whole numbers, the mean in the last row has this many decimals
+MEAN_PLACES = 1  # if a column has only whole numbers, its mean in the last row has this many decimals
 _USUAL = Thresholds()
 
 
