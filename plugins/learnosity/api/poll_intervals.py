@@ -25,8 +25,8 @@ MAX_POLL_SECONDS = 60.0
 # more often: every `SPACING_SECONDS`. The additional calls are never more than the calls that were saved before.
 SPACING_SECONDS = 2.5
 # Earlier waits for jobs of the same kind (same dataset type and connection) show when a job is expected to end. Only
-# waits whose job was completed count. If a kind has fewer than `FEW` of them, its jobs are polled as usual. To bound the
-# memory, at most `KINDS` kinds are remembered, and of each kind the last `REMEMBERED` waits.
+# waits whose job was completed count. If a kind has fewer than `FEW` of them, its jobs are polled as usual. To bound
+# the memory, at most `KINDS` kinds are remembered, and of each kind the last `REMEMBERED` waits.
 FEW = 3
 REMEMBERED = 40
 KINDS = 100
