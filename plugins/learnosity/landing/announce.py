@@ -7,7 +7,7 @@ import logging
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, decode_manifest
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
-from learnosity.landing.written import not_kept
+from learnosity.landing.written import NotKeptError
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -33,44 +33,58 @@ async def write_latest(store: Store, layout: DatasetLayout) -> None:
     """Copy the manifest to latest.json, unless latest.json names a newer dataset of the same type.
 
     The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong. At each
-    attempt the manifest is read anew, because another run may have published the same dataset meanwhile.
+    attempt the manifest is read anew, and once more after it: another run may publish the same dataset in this moment.
 
-    :raises TransientStorageError: other runs write it all the time, the store has not kept it, or the manifest is gone.
+    :raises TransientStorageError: other runs write it all the time, or the store has not kept it.
     :raises StorageError: a folder is in its place.
+    :raises IncompleteDatasetError: the manifest cannot be read.
     """
     for _ in range(ATTEMPTS):
         there = await store.head(layout.latest)
         before = await store.get(layout.latest)
         content = await store.get(layout.manifest)
         if content is None:
-            raise TransientStorageError(
-                f"{store.uri}/{layout.manifest} is gone again. Probably another run lands this dataset anew."
-            )
+            return await _leave_to_another(store, layout)
         manifest = decode_manifest(content, where=f"{store.uri}/{layout.manifest}")
         latest = _readable(store, layout, before)
         if latest is not None and await _is_newer(store, latest, manifest, layout):
             log.info("latest.json names the newer dataset %s. It is not changed.", latest.dataset_id)
-            return
+            return None
         if await store.replace(layout.latest, content, there):
             await _check_kept(store, layout, content, before)
-            return
+            if (now := await store.get(layout.manifest)) == content:
+                return None
+            if now is None:
+                return await _leave_to_another(store, layout, content)
     if store.is_local and layout.latest.rpartition("/")[2] in await store.folders(layout.dataset_type):
         raise StorageError(f"{store.uri}/{layout.latest} is a folder, so it cannot be written. Remove the folder.")
     raise TransientStorageError(f"{store.uri}/{layout.latest} was changed by other runs at every attempt to write it.")
+
+
+async def _leave_to_another(store: Store, layout: DatasetLayout, written: bytes | None = None) -> None:
+    """The manifest is gone: another run lands the dataset anew. It writes latest.json when it has published.
+
+    :param written: what this run has written to latest.json. It must not stay: it names a dataset without a manifest.
+    """
+    log.warning(
+        "Another run lands this dataset anew, and has removed the manifest. So latest.json is left to that run."
+    )
+    if written is not None and await store.get(layout.latest) == written:
+        await store.delete([layout.latest])
 
 
 async def _check_kept(store: Store, layout: DatasetLayout, written: bytes, before: bytes | None) -> None:
     """Check that latest.json is what was written, or what another run has written since.
 
     :param before: latest.json before it was written.
-    :raises TransientStorageError: it is neither.
+    :raises NotKeptError: it is neither.
     """
     content = await store.get(layout.latest)
     if content == written:
         return
     found = _readable(store, layout, content)
     if content == before or found is None or found == _readable(store, layout, written):
-        raise not_kept(store, layout.latest)
+        raise NotKeptError(store, layout.latest)
 
 
 async def _latest(store: Store, layout: DatasetLayout) -> Manifest | None:

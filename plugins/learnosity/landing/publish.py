@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,16 +17,7 @@ from msgspec.structs import replace
 
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import (
-    LAND_AGAIN,
-    Manifest,
-    RunInfo,
-    check_files,
-    decode_files,
-    encode_manifest,
-    read_manifest,
-    sha256_hex,
-)
+from learnosity.dataset.manifest import Manifest, RunInfo, encode_manifest, read_manifest, sha256_hex
 from learnosity.dataset.published import some, stored, verify
 from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
@@ -34,9 +26,10 @@ from learnosity.landing.files_ndjson import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles
 from learnosity.landing.ledger import Landed
 from learnosity.landing.names_tsv import make_names, put_names
+from learnosity.landing.other_runs import check_is_still, is_enough, is_landed_by_others, published_instead
 from learnosity.landing.plan import plan_blocks
 from learnosity.landing.reconcile import COMPARED_FILES, check_published, reconciled
-from learnosity.landing.written import check_written, has_other_bytes
+from learnosity.landing.written import NotKeptError, check_written, has_other_bytes, is_whole
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -78,12 +71,19 @@ async def publish(
         another run has published other files, and this run landed only a part of the dataset.
     :raises GapError: see `require_complete`. Nothing is published.
     """
+    is_enough_here = partial(is_enough, store, layout, work=work, run=run, left_out=left_out)
     await claim_landing(store, layout, work, "publish")
     found = await read_manifest(store, layout)
     landed = None
-    if shards and (found is None or found.run != run):
-        landed = await _collect(store, work, shards, planned_on)
-    if found is not None and (landed is None or await _is_enough(store, layout, found, landed, left_out)):
+    if shards and not (found is not None and found.run == run and await is_whole(store, layout, found)):
+        try:
+            landed = await _collect(store, work, shards, planned_on)
+        except IncompleteDatasetError:
+            # An earlier attempt of this run may have published just now, and have removed its notes.
+            found = await read_manifest(store, layout)
+            if found is None or found.run != run:
+                raise
+    if found is not None and (landed is None or await is_enough_here(found, landed)):
         return await _keep(store, layout, work, found, require_complete)
     if landed is None:
         raise IncompleteDatasetError(
@@ -117,7 +117,7 @@ async def publish(
         # fails, the dataset stays published. Only now, `_make_room` removes its latest.json and its manifest.
         while not await _make_room(store, layout, work, landed, found):
             found = await read_manifest(store, layout)
-            if found is not None and await _is_enough(store, layout, found, landed, left_out):
+            if found is not None and await is_enough_here(found, landed):
                 return await _keep(store, layout, work, found, require_complete)
         # The index of names is written before the list. So of two runs that write at the same time, the one whose list
         # stays has also written the index that stays, or the comparison below finds the difference.
@@ -128,8 +128,8 @@ async def publish(
     try:
         # All are compared again: another run may have written its own files.ndjson before this manifest.
         await check_written(store, written)
-    except TransientStorageError:
-        found = await _same_of_another(store, layout, manifest)
+    except NotKeptError:
+        found = await published_instead(store, layout, manifest, written[-1])
         if found is None:
             raise
         return await _keep(store, layout, work, found, require_complete)
@@ -145,26 +145,15 @@ async def _put_manifest(store: Store, layout: DatasetLayout, manifest: Manifest)
     return Landed(layout.manifest, len(content), sha256_hex(content), "application/json", etag=tag)
 
 
-async def _same_of_another(store: Store, layout: DatasetLayout, ours: Manifest) -> Manifest | None:
-    """The manifest with which another run, or an earlier attempt, has published the same files in this moment.
-
-    None = there is none. If the manifest is still ours, it is removed, because what belongs to it is not there.
-    """
-    try:
-        found = await read_manifest(store, layout)
-    except IncompleteDatasetError:
-        found = ours  # the store has kept only a part of it
-    if found == ours:
-        await withdraw(store, layout)
-        return None
-    return found if found is not None and found.files_sha256 == ours.files_sha256 else None
-
-
 async def _keep(
     store: Store, layout: DatasetLayout, work: str, published: Manifest, require_complete: bool
 ) -> Manifest:
     """Check what is published, and leave it as it is."""
-    await verify(store, layout, published)
+    try:
+        await verify(store, layout, published)
+    except IncompleteDatasetError:
+        await check_is_still(store, layout, published, work=work)
+        raise
     if require_complete:
         check_published(published)
     log.info("Published already at %s, and complete: nothing to do.", published.published_at)
@@ -206,35 +195,6 @@ async def _collect(store: Store, work: str, shards: int, planned_on: str | None)
     return landed
 
 
-async def _is_enough(
-    store: Store, layout: DatasetLayout, published: Manifest, landed: LandedFiles, left_out: int
-) -> bool:
-    """Whether each file that this run landed is in the dataset of another run, with the same content.
-
-    :raises IncompleteDatasetError: it is not, or that dataset is not whole, and this run landed only a part of it.
-    """
-    with FilesList(landed.planned()) as listed:
-        if listed.sha256 == published.files_sha256:
-            return True
-    try:
-        content = check_files(await store.get(layout.files), store, layout, published)
-    except IncompleteDatasetError as error:
-        if left_out:
-            raise
-        log.warning("%s This run has all files of the dataset, and publishes them.", error)
-        return False
-    known = {entry.path: entry.sha256 for entry in decode_files(content)}
-    if all(known.get(entry.path) == entry.sha256 for entry in landed.planned()):
-        return True
-    if left_out:
-        raise IncompleteDatasetError(
-            f"Run {published.run.run_id} of {published.run.dag_id} has published other files of this dataset "
-            f"since this run made its plan. {LAND_AGAIN}"
-        )
-    log.warning("Run %s has published other files meanwhile. They are replaced.", published.run.run_id)
-    return False
-
-
 async def _make_room(
     store: Store, layout: DatasetLayout, work: str, landed: LandedFiles, found: Manifest | None
 ) -> bool:
@@ -247,10 +207,10 @@ async def _make_room(
     """
     others = landed.others()
     paths = list(islice(others, DELETE_AT_ONCE))
-    if paths and await _is_landed_by_others(store, layout, work):
+    if paths and await is_landed_by_others(store, layout, work):
         log.warning("Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths))
         paths = []
-    # The manifest is read only after `_is_landed_by_others` has looked for the notes of other runs. This order is
+    # The manifest is read only after `is_landed_by_others` has looked for the notes of other runs. This order is
     # important: each run writes its manifest before it removes its notes. So if another run ends in between, its notes
     # were found above, or its manifest is found here.
     if await read_manifest(store, layout) != found:
@@ -262,14 +222,6 @@ async def _make_room(
         await store.delete([layout.data(path) for path in paths])
         paths = list(islice(others, DELETE_AT_ONCE))
     return True
-
-
-async def _is_landed_by_others(store: Store, layout: DatasetLayout, work: str) -> bool:
-    run = f"{work.rpartition('/')[0]}/"
-    async for batch in store.list(layout.landing_prefix):
-        if not all(info.path.startswith(run) or info.marks_folder for info in batch):
-            return True
-    return False
 
 
 async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from functools import partial
 from random import Random
 from typing import Any
@@ -15,11 +16,12 @@ import pytest
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.manifest import RunInfo, decode_files, decode_manifest, sha256_hex
 from learnosity.dataset.published import verify
-from learnosity.errors import GapError, LearnosityError, TransientStorageError
+from learnosity.errors import GapError, IncompleteDatasetError, LearnosityError, TransientStorageError
 from learnosity.landing.ledger import Landed, Ledger
 from learnosity.landing.plan import plan_path
 from learnosity.landing.publish import publish
 from learnosity.results.outcomes import ResultFile
+from learnosity.storage.store import ObjectInfo
 from tests.memory_store import Killed, MemoryStore
 from tests.unit.retention.scenes import check_promises, layout_of
 
@@ -154,11 +156,11 @@ async def both_landed(scene: str) -> MemoryStore:
     return store
 
 
-async def published(store: MemoryStore, run: str) -> None:
+async def published(store: MemoryStore, run: str, **more: Any) -> None:
     """A task with its tries. Each error on the way is one that another try may end."""
     for _ in range(TRIES):
         try:
-            return await publish_run(store, run)
+            return await publish_run(store, run, **more)
         except TransientStorageError:
             continue
     raise AssertionError(f"{run} has not published in {TRIES} tries")
@@ -207,3 +209,84 @@ async def test_two_runs_that_publish_at_the_same_time_leave_a_whole_dataset(scen
     await asyncio.gather(published(store, "first"), published(store, "second"))
     store.mix = None
     await check_one_of_both(store, scene)
+
+
+def notes_of(store: MemoryStore, run: str) -> int:
+    return sum(path.startswith(work_of(run)) for path in store.objects)
+
+
+async def dies_after_the_other(scene: str, call: int, death: int) -> MemoryStore | None:
+    """The first run publishes within one call of the second, which dies `death` calls later. None = it ends before."""
+    store = await both_landed(scene)
+
+    async def other() -> None:
+        await published(store, "first")
+        store.die_at = store.calls + death
+
+    store.meets_at, store.other = call, other
+    try:
+        await published(store, "second")
+    except Killed:
+        store.die_at = None
+        return store
+    return None
+
+
+@pytest.mark.parametrize("scene", ["another file each", "a file less"])
+async def test_a_run_that_dies_after_another_one_has_published_has_a_whole_dataset_after_its_next_try(
+    scene: str,
+) -> None:
+    store = await both_landed(scene)
+    notes = notes_of(store, "second")
+    await publish_run(store, "second")
+    deaths = 0
+    for call in range(2, store.calls + 1):
+        for death in range(1 + call % 3, 60, 3):
+            left = await dies_after_the_other(scene, call, death)
+            if left is None or notes_of(left, "second") < notes:  # the run has published, and removes its notes
+                break
+            await published(left, "second")
+            await check_one_of_both(left, scene)
+            deaths += 1
+    assert deaths > store.calls
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("parts", [("second",), ("first", "second")], ids=["one part", "two parts"])
+async def test_a_part_that_is_published_at_the_same_time_leaves_a_whole_dataset(
+    scene: str, seed: int, parts: tuple[str, ...]
+) -> None:
+    """A part may be refused, because it never replaces what another run has published."""
+    store = await both_landed(scene)
+    store.mix = Random(seed)
+
+    async def ends(run: str) -> None:
+        with suppress(IncompleteDatasetError) if run in parts else nullcontext():
+            await published(store, run, **({"left_out": 1, "include": ["*"]} if run in parts else {}))
+
+    await asyncio.gather(ends("first"), ends("second"))
+    store.mix = None
+    await check_one_of_both(store, scene)
+
+
+@pytest.mark.parametrize("path", [LAYOUT.files, LAYOUT.names, LAYOUT.manifest], ids=["list", "names", "manifest"])
+async def test_a_store_that_fails_while_it_is_compared_loses_nothing(path: str) -> None:
+    """The manifest stays, and the next try ends well."""
+
+    class Busy(MemoryStore):
+        async def head(self, asked: str) -> ObjectInfo | None:
+            if asked == path and self.objects.get(LAYOUT.manifest) and not self.objects.get(LAYOUT.latest):
+                raise TransientStorageError("503 SlowDown")
+            return await super().head(asked)
+
+    store = Busy()
+    files = {"group.json": ROOT, "new.json": b"[]"}
+    await land(store, "first", files)
+    with pytest.raises(TransientStorageError, match="SlowDown"):
+        await publish_run(store, "first")
+    assert LAYOUT.manifest in store.objects
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Busy, "head", MemoryStore.head)
+        await publish_run(store, "first")
+    await check_published(store, "first", files)
