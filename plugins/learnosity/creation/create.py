@@ -11,7 +11,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from learnosity.api.replies import Reply
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh, with_suspects
 from learnosity.creation.errors import id_is_taken, job_is_doubtful, new_id_is_taken, urls_ran_out
 from learnosity.creation.initialised import read_initialised
+from learnosity.creation.known_jobs import with_known_jobs
 from learnosity.creation.state import (
     CreatedDataset,
     CreationState,
@@ -34,7 +34,14 @@ from learnosity.creation.state import (
 )
 from learnosity.creation.upload import Upload, upload_parts
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.errors import ConflictError, LearnosityError, NotReadyError, TransientApiError, UrlExpiredError
+from learnosity.errors import (
+    ConflictError,
+    LearnosityError,
+    NotReadyError,
+    TransientApiError,
+    UnexpectedReplyError,
+    UrlExpiredError,
+)
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
@@ -46,9 +53,6 @@ log = logging.getLogger(__name__)
 MAX_DATASETS = 3  # only one if the run config names the `dataset_id`, because an id cannot be used twice
 # Longest wait before the second dataset, in seconds: a short problem of the API or the network may have ended then.
 FIRST_WAIT = 2.0  # twice as long before the third dataset, which is the last one
-# The request for the list of jobs asks for jobs since this many seconds before the call that starts a job. The clocks
-# of Learnosity's servers may differ, so the new job may seem to be older than that call.
-CLOCK_SLACK_SECONDS = 120
 
 
 async def create_dataset(
@@ -102,6 +106,8 @@ class _Creation:
     conflicts: int = 0
     failure: LearnosityError | None = None
     """Why the last dataset could not be finished. It is raised when no other dataset may be made."""
+    unread: LearnosityError | None = None
+    """A reply to a call that may have started the job is not understood. It is raised unless the job is listed."""
 
     async def run(self, noted: CreationState | None) -> CreatedDataset:
         """Execute decisions until a job runs."""
@@ -110,6 +116,8 @@ class _Creation:
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
         while decision.action is not Action.REATTACH:
+            if self.unread is not None and decision.action is not Action.ASK:
+                raise self.unread
             if decision.doubtful:
                 self.failure = job_is_doubtful(bool(self.fixed_id))
             log.log(logging.WARNING if self.failure else logging.INFO, "%s", decision.why)
@@ -155,10 +163,10 @@ class _Creation:
         self.identity = replace(self.identity, input=upload.identity if upload else "")
         dataset_id, file_count = self.fixed_id or str(uuid.uuid4()), len(upload.parts) if upload else 0
         state = CreationState.begun(dataset_id, upload, self.identity, self._body(dataset_id, file_count))
-        await self.notes.save(state if file_count else await self._with_known_jobs(state))
+        await self.notes.save(state if file_count else await with_known_jobs(self.client, state))
         log.info("Initialising dataset %s (%s).", dataset_id, self.request.dataset_type)
         try:
-            reply = await self.client.initialise(state.request, before_send=self._check_still_ours)
+            reply = await self.client.initialise(state.request, before_send=self.notes.check_before_call)
         except ConflictError as error:
             if self.fixed_id:
                 raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
@@ -173,13 +181,24 @@ class _Creation:
             return self._decide()
         except LearnosityError as error:
             if error.nothing_done:
-                await self._had_no_effect(replace(self._noted, nothing_done=True))
-            if error.nothing_done or not isinstance(error, TransientApiError):
+                await self.notes.save_if_possible(replace(self._noted, nothing_done=True))
+            if error.nothing_done or (file_count and not isinstance(error, TransientApiError)):
                 raise
-            self.failure = error
-            log.warning("The reply was lost. %s", error)
-            return self._decide()
-        return await self._initialised(reply, upload)
+            return self._lost(error, "The reply was lost.")
+        try:
+            return await self._initialised(reply, upload)
+        except UnexpectedReplyError as error:
+            if file_count:  # the call starts no job then
+                raise
+            return self._lost(error, "The reply is not understood.")
+
+    def _lost(self, error: LearnosityError, what: str) -> Decision:
+        """What follows if the reply to a call that may have had an effect says nothing that can be used."""
+        self.failure = error
+        self.unread = None if isinstance(error, TransientApiError) else error
+        log.warning("%s %s", what, error)
+        self.seen = Seen()
+        return self._decide()
 
     async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
         state = self._noted
@@ -225,12 +244,12 @@ class _Creation:
         if not in_doubt:
             # `known_jobs` must have only jobs of other datasets. Here, the job of this dataset was not started yet, so
             # the list of jobs cannot have it. If `in_doubt`, the list may have it, so the saved `known_jobs` are kept.
-            state = await self._with_known_jobs(replace(state, step="commencing"))
+            state = await with_known_jobs(self.client, replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1
         try:
             reference = await self.client.commence(
-                self.request.dataset_type, state.dataset_id, before_send=self._check_still_ours
+                self.request.dataset_type, state.dataset_id, before_send=self.notes.check_before_call
             )
         except ConflictError:
             log.warning("Learnosity says that the job of dataset %s has been started.", state.dataset_id)
@@ -240,30 +259,14 @@ class _Creation:
             if error.nothing_done and not in_doubt:
                 # No job was started. So the step is set back to `uploading`. Then the next attempt starts the job, and
                 # does not search the list of jobs for it first.
-                await self._had_no_effect(replace(state, step="uploading"))
+                await self.notes.save_if_possible(replace(state, step="uploading"))
             if isinstance(error, NotReadyError):
                 self.failure = error
                 return fresh(f"It lacks input that was uploaded, and no job was started. {error}")
-            if error.nothing_done or not isinstance(error, TransientApiError) or self.commences > 1:
+            if error.nothing_done or self.commences > 1:
                 raise  # if the saved step is `commencing`, the next attempt reads the list of jobs first
-            log.warning("The reply to starting the job was lost. %s", error)
-        else:
-            return await self._started(state, reference)
-        self.seen = Seen()
-        return self._decide()
-
-    async def _check_still_ours(self) -> None:
-        try:
-            await self.notes.check_still_ours()
-        except LearnosityError as error:
-            # The call was not sent now. Earlier tries of it had no effect: otherwise, the client would not try again.
-            error.nothing_done = True
-            raise
-
-    async def _had_no_effect(self, state: CreationState) -> None:
-        """Note that a call had no effect. If this cannot be noted, the next attempt acts as if its reply was lost."""
-        with suppress(LearnosityError):
-            await self.notes.save(state)
+            return self._lost(error, "The reply to starting the job was lost, or is not understood.")
+        return await self._started(state, reference)
 
     async def _started(self, state: CreationState, reference: str) -> Decision:
         await self.notes.save(state.of_started(reference))
@@ -285,13 +288,6 @@ class _Creation:
         if self.prepared is None:
             self.prepared = (await self.prepare(),)
         return self.prepared[0]
-
-    async def _with_known_jobs(self, state: CreationState) -> CreationState:
-        """Add the time and the listed jobs to the state, before a job is started. The new job is none of these jobs."""
-        now = await self.client.server_time()
-        since = 0 if now is None else int(now) - CLOCK_SLACK_SECONDS
-        jobs = await self.client.jobs(since=since or None)
-        return replace(state, since=since, known_jobs=tuple(job.reference for job in jobs))
 
     @property
     def _noted(self) -> CreationState:

@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.creation.state import CreationState, RequestIdentity
 
-# Seconds to wait before each reading of the list of jobs. The API perhaps lists a new job only after some seconds. So a
-# job counts as missing only after the last reading.
-POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
+# Seconds to wait before each reading of the list of jobs. The API perhaps lists a new job only after some seconds, and
+# may go on with a call for a minute after a gateway has given it up (504). So a job counts as missing only after the
+# last reading.
+POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0, 24.0, 48.0)
 # The list of jobs may have the maximum length, or have new jobs of which none names the dataset. Then the list is read
 # only this many times in all. More readings would hardly show whether one of these jobs is that of the dataset.
 POLLS_FOR_DOUBT = 2
@@ -106,8 +107,12 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
     """The decision after a lost reply to a call that may have started the job."""
     if not seen.polls:
         return Decision(Action.ASK, f"Whether the job of dataset {noted.dataset_id} was started is not known.")
-    mine = next((job for job in seen.jobs if job.mentions(noted.dataset_id)), None)
-    if mine is not None:
+    # A job that was listed before the call is not the one that the call has started, unless the API says that this job
+    # was started before. Of several jobs, one that has not failed is taken.
+    jobs = [job for job in seen.jobs if seen.job_exists or job.reference not in noted.known_jobs]
+    named = sorted((job for job in jobs if job.mentions(noted.dataset_id)), key=lambda job: job.is_halted)
+    if named:
+        mine = named[0]
         return Decision(
             Action.REATTACH, f"Job {mine.reference} of dataset {noted.dataset_id} runs ({mine.status}).", mine.reference
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from learnosity.api.message_redaction import wording
 from learnosity.api.replies import Reply, text_of
 from learnosity.creation.upload import upload_urls
 from learnosity.errors import UnexpectedReplyError
@@ -38,6 +39,7 @@ def read_initialised(reply: Reply, dataset_id: str, file_count: int, *, fixed: b
             f"Learnosity gave the dataset another id than {dataset_id}, which the run config names. Look at Learnosity "
             "for the other dataset; then run again without dataset_id."
         )
+    _check_no_error(reply)
     reference = text_of(reply, "job_reference")
     if file_count:
         if reply.find("job_reference"):
@@ -56,6 +58,16 @@ def read_initialised(reply: Reply, dataset_id: str, file_count: int, *, fixed: b
             "Look at Learnosity's job list before you run again."
         )
     return Initialised(given, [], reference)
+
+
+def _check_no_error(reply: Reply) -> None:
+    """Check that the reply, or what it says of one input file, does not state an error beside its URLs or its job."""
+    for key in ("errors", "error"):
+        if stated := reply.find(key):
+            raise UnexpectedReplyError(
+                f"Learnosity's reply to the call that initialises the dataset states `{key}`: {wording(stated)}. "
+                "Nothing was uploaded. Correct what it names; then clear the task."
+            )
 
 
 def _bare(dataset_id: str) -> str:

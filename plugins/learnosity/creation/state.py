@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 
 from learnosity.api.encryption import sealing_key
 from learnosity.dataset.input_info import InputInfo
-from learnosity.errors import PermanentError
+from learnosity.errors import LearnosityError, PermanentError
 
 if TYPE_CHECKING:
     from learnosity.creation.upload import Upload
@@ -204,6 +205,22 @@ class Notes:
         await self.check_still_ours()
         self.state = replace(state, attempt=self._attempt)
         await self._states.save(self.state)
+
+    async def save_if_possible(self, state: CreationState) -> None:
+        """Save that a call had no effect. If this cannot be saved, the next attempt acts as if the reply was lost."""
+        with suppress(LearnosityError):
+            await self.save(state)
+
+    async def check_before_call(self) -> None:
+        """`check_still_ours`, right before a call. Its error says that the call was not sent.
+
+        Earlier tries of the call had no effect: otherwise, the client would not try again.
+        """
+        try:
+            await self.check_still_ours()
+        except LearnosityError as error:
+            error.nothing_done = True
+            raise
 
     async def check_still_ours(self) -> None:
         """Check that no other attempt has saved a state since then. Airflow can run two attempts if it lost a worker.

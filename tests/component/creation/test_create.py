@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
@@ -621,6 +622,25 @@ class TestTheReplyToInitialise:
         with pytest.raises(UnexpectedReplyError, match="upload URLs beside its job_reference"):
             await attempt(simulator, Notes(), request=WITHOUT_FILES, dataset_id=WANTED)
 
+    @pytest.mark.parametrize(
+        "stated",
+        [{"errors": ["quota"]}, {"error": "quota"}, {"errors": {"0": "quota"}}, {"status": {"error": "quota"}}],
+        ids=repr,
+    )
+    async def test_that_states_an_error_beside_its_urls_ends_before_the_upload(
+        self, simulator: Simulator, stated: dict[str, Any]
+    ) -> None:
+        urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
+        faked(simulator, dataset_id=WANTED, input_files=urls, **stated)
+        with pytest.raises(UnexpectedReplyError, match=r"states `errors?`: .*Nothing was uploaded"):
+            await attempt(simulator, Notes(), dataset_id=WANTED)
+        assert not simulator.stats.calls[PUT]
+
+    @pytest.mark.parametrize("stated", [{"errors": []}, {"error": None}, {"error": ""}, {"errors": {}}], ids=repr)
+    async def test_may_say_that_there_is_no_error(self, simulator: Simulator, stated: dict[str, Any]) -> None:
+        faked(simulator, dataset_id=WANTED, job_reference="a-job", **stated)
+        assert (await attempt(simulator, Notes(), request=WITHOUT_FILES)).job_reference == "a-job"
+
     @pytest.mark.parametrize("reference", [None, "", 0], ids=repr)
     async def test_may_have_the_other_key_without_a_value(self, simulator: Simulator, reference: Any) -> None:
         faked(simulator, dataset_id=WANTED, job_reference="a-job", input_files=[])
@@ -761,6 +781,56 @@ class TestLostReplies:
         monkeypatch.setattr(LearnosityClient, "_call", odd_list)
         created = await attempt(simulator, Notes())
         assert jobs_of(simulator) == {created.dataset_id: 1}
+
+    @pytest.mark.parametrize("late", range(1, len(decisions.POLL_WAITS_SECONDS)))
+    @pytest.mark.promise("no blind SET")
+    async def test_are_settled_by_a_job_that_is_listed_late(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, late: int
+    ) -> None:
+        simulator.configure(recommence="second_job", job_names_dataset=True)
+        simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))
+        read, calls = LearnosityClient.jobs, count()
+
+        async def jobs(self: LearnosityClient, *args: Any, **more: Any) -> list[Job]:
+            found = await read(self, *args, **more)
+            return found if next(calls) > late else []  # the first call is the one before the job is started
+
+        monkeypatch.setattr(LearnosityClient, "jobs", jobs)
+        created = await attempt(simulator, Notes())
+        assert created.reattached
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+
+    @pytest.mark.parametrize("named", [True, False], ids=["named", "not named"])
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    @pytest.mark.parametrize(
+        "data", [None, [], {}, ["a-job"], {"ref": "a-job"}, {"job_reference": ["a-job"]}], ids=repr
+    )
+    async def test_a_reply_that_is_not_understood_leads_to_the_listed_job_or_to_an_error(
+        self,
+        simulator: Simulator,
+        monkeypatch: pytest.MonkeyPatch,
+        data: Any,
+        request_: DatasetRequest,
+        named: bool,
+    ) -> None:
+        """The call was sent, so the job may run. It is not sent again."""
+        simulator.configure(recommence="second_job", job_names_dataset=named)
+        read = LearnosityClient._call
+
+        async def odd(self: LearnosityClient, action: str, endpoint: str, *args: Any, **more: Any) -> Reply:
+            reply = await read(self, action, endpoint, *args, **more)
+            starts = endpoint == "jobs/reports/datasets" or (action == "set" and request_ is WITHOUT_FILES)
+            return Reply(reply.meta, data) if starts else reply
+
+        monkeypatch.setattr(LearnosityClient, "_call", odd)
+        notes = Notes()
+        if named:
+            created = await attempt(simulator, notes, request=request_)
+            assert created.reattached
+        else:
+            with pytest.raises(UnexpectedReplyError, match="job_reference"):
+                await attempt(simulator, notes, request=request_)
+        assert list(jobs_of(simulator).values()) == [1]
 
     @pytest.mark.parametrize("kind", ["lost_reply", "reset", "truncate", "non_json"])
     async def test_of_an_initialise_call_with_input_cost_a_fresh_dataset_and_no_second_job(

@@ -298,6 +298,22 @@ CASES = [
         reference="mine",
     ),
     Case(
+        name="a job that names the dataset and was listed before the call is not the one that the call has started",
+        noted=noted("commencing", known_jobs=("helper",)),
+        seen=Seen((job("helper", "completed", of=DATASET),), 1),
+        action=Action.ASK,
+        says="not listed yet",
+        waits=POLL_WAITS_SECONDS[1],
+    ),
+    Case(
+        name="of two jobs that name the dataset, the one that was not halted is taken over",
+        noted=noted("commencing"),
+        seen=Seen((job("failed", "halted", of=DATASET), job("mine", "running", of=DATASET)), 1),
+        action=Action.REATTACH,
+        says="Job mine of dataset",
+        reference="mine",
+    ),
+    Case(
         name="a job of another dataset is no reason not to wait for the own one",
         noted=noted("commencing", known_jobs=("old",)),
         seen=Seen((job("old", of="another"),), 1),
