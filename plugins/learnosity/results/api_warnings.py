@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from learnosity.results.known_keys import words
+from learnosity.results.addresses import is_signed, leads_into
+from learnosity.results.known_keys import DOCUMENTATION_LINKS, known_suffix, link_word, plain_key, words
+from learnosity.results.signal_keys import kind_of
 from learnosity.results.spoken import says_later, says_part
+from learnosity.results.values import objects
 
 _SUBJECT = re.compile(
     r"\bdeprecat|\bend[ -]of[ -](?:life|support)\b|\bsunset\b|\b(?:un)?support|\bretire|\bupgrad|\bmigrat|\buse v\d",
@@ -46,6 +49,7 @@ _NO_SUBJECT = (
 _PHRASES = re.compile(
     "|".join(
         (
+            r"\bfor (?:(?:more|further) )?(?:information|details)\b",
             r"\b(?:data|reports) api\b",
             r"/reports/datasets\b",
             r"\bv[1-9]\b",
@@ -78,8 +82,41 @@ _PHRASES = re.compile(
 )
 
 
-def is_about_api(value: Any) -> bool:
-    """Whether a warning is about the API itself, such as a version that ends, and not about the dataset."""
-    if not isinstance(value, str) or not _SUBJECT.search(value) or says_part(value) or says_later(value):
+# An address is removed before that, too: it leads to a page about the warning.
+_ADDRESS = re.compile(r"(?:https?://|\b(?:[\w-]+\.)+learnosity\.com\b)[^\s\"'<>()\[\]]*", re.IGNORECASE)
+# Beside the text of a warning, a value under one of these keys only labels it, or leads to such a page.
+_LABELS = words("code id type level severity deprecated")
+_LINKS = DOCUMENTATION_LINKS | words("link url href info moreinfo")
+
+
+def is_about_api(value: Any, dataset_id: str) -> bool:
+    """Whether a warning is about the API itself, such as a version that ends, and not about the dataset.
+
+    :param value: a text, or objects and lists of texts. In an object, one text has to say so.
+    :param dataset_id: the dataset that was requested. An address in its folder may be that of a file.
+    """
+    for pairs in objects([value]):
+        texts = [each for word, each in pairs if each and not _is_label(word, each, dataset_id)]
+        if not all(_says_so(each, dataset_id) for each in texts) or (not texts and any(each for _, each in pairs)):
+            return False
+    return True
+
+
+def _is_label(word: str, value: Any, dataset_id: str) -> bool:
+    """Whether a value beside the text of a warning says nothing more. A code that says that files lack does."""
+    if word in _LABELS:
+        says_nothing = not isinstance(value, str) or kind_of(plain_key(value)) is None
+        return says_nothing or value.lower() == "warning"
+    if link_word(word) not in _LINKS or not isinstance(value, str) or not _ADDRESS.fullmatch(value):
         return False
-    return _WORDS.issuperset(re.findall(r"\w+", _PHRASES.sub(" ", value.lower())))
+    suffix = known_suffix(value.partition("?")[0])
+    return suffix in (None, "html", "pdf", "md") and not is_signed(value) and not leads_into(value, dataset_id)
+
+
+def _says_so(value: Any, dataset_id: str) -> bool:
+    if not isinstance(value, str) or says_part(value) or says_later(value):
+        return False
+    text = _ADDRESS.sub(" ", value.lower())
+    if not _SUBJECT.search(text) or is_signed(value) or leads_into(value, dataset_id):
+        return False
+    return _WORDS.issuperset(re.findall(r"\w+", _PHRASES.sub(" ", text)))

@@ -41,6 +41,8 @@ class State:
     """Keys that say that this is not the first page."""
     remarks: bool = False
     """Whether the reply contains a message for people."""
+    linked: set[Any] = field(default_factory=set, repr=False)
+    """Values of warnings about the API. An address in such a text leads to documentation, and not to a file."""
     any_status: bool = False
     """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
     ignores_cursors: bool = False

@@ -182,7 +182,8 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
     signals = found.signals
     if found.problems or signals.unclear:
         return (found.problems or signals.unclear)[0]
-    stray = next((each for each in surveyed.addresses if each[1] not in found.known), None)
+    known = found.known | signals.linked
+    stray = next((each for each in surveyed.addresses if each[1] not in known), None)
     if stray is not None:
         key, text = stray
         return f"under the key {masked_key(key)} stands an address that is no file's ({kind_of_address(text)})"

@@ -102,7 +102,9 @@ def _verdict(state: State, key: str, value: Any) -> bool:
 def _trouble(state: State, key: str, value: Any) -> bool:
     texts = [each for each in scalars(value) if each]
     is_warning = plain_key(key).startswith("warning") and all(kind_of(each) != "trouble" for each, _ in members(value))
-    if is_true(value) and not (is_warning and all(map(is_about_api, texts))):
+    if is_warning and is_about_api(value, state.dataset_id):
+        state.linked.update(texts)
+    elif is_true(value):
         if any(isinstance(each, str) and says_later(each) for each in texts):
             state.doubt(key, "its {} says that it is not ready")
         else:
