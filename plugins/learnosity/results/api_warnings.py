@@ -83,7 +83,7 @@ _PHRASES = re.compile(
 
 
 # An address is removed before that, too: it leads to a page about the warning.
-_ADDRESS = re.compile(r"(?:https?://|\b(?:[\w-]+\.)+learnosity\.com\b)[^\s\"'<>()\[\]]*", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?://|\b(?:[\w-]{1,40}\.){1,4}learnosity\.com\b)[^\s\"'<>()\[\]]*", re.IGNORECASE)
 # Beside the text of a warning, a value under one of these keys only labels it, or leads to such a page.
 _LABELS = words("code id type level severity deprecated")
 _LINKS = DOCUMENTATION_LINKS | words("link url href info moreinfo")
