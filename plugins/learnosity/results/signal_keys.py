@@ -197,6 +197,8 @@ _TOTAL_OF_SIZES = re.compile(
     r"(?:total|sum|combined|overall|of|all|the|in|files?|results?|outputs?|downloads?|content|length|sizes?|bytes?)+"
 )
 _ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|{_KEYS}|hits)(?:of(?:{'|'.join(STATISTICS)}))?")
+# In keys of counts of what this page has. `total_found` is the number of all; `total_items of pages` is a name of ours.
+_HERE = re.compile("returned|listed|shown|(?<!total)found|(?:batch|chunk)(?!e?s)|(?<!of)page")
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -223,6 +225,11 @@ def kind_of_value(word: str, value: Any) -> Kind | None:
 def thing_of(word: str) -> Thing | None:
     """What the count under a plain key is of; None for files, and for whatever the reply lists."""
     return next((thing for thing, pattern in _THINGS if pattern.search(word)), None)
+
+
+def is_of_all(word: str) -> bool:
+    """Whether the count under a plain key is surely of all files, and not only of those on this page."""
+    return ("total" in word or "file" in word) and _HERE.search(word) is None
 
 
 def is_only_a_number(word: str) -> bool:

@@ -21,6 +21,7 @@ from learnosity.results.signal_keys import (
     Kind,
     Thing,
     counts_parts,
+    is_of_all,
     is_only_a_number,
     kind_inside,
     kind_of,
@@ -148,12 +149,12 @@ class Signals(State):
             right = found if thing is None else things.get(thing)
             if right is None or (is_content and is_only_a_number(word)):
                 continue
-            self.counted |= "total" in word or "file" in word
+            self.counted |= is_of_all(word)
             if stated is None:
                 self.doubt(key, "its {} is not a whole number")
             elif stated not in right and not (stated == 1 and is_content and counts_parts(word)):
                 self.wrong_counts.append((key, stated, max(right, default=0)))
-            elif ("total" in word or "file" in word) and not any(each in word for each in _HERE):
+            elif is_of_all(word):
                 self.close()
         del self.open_counts[start:]
 
@@ -297,4 +298,3 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner", "said")
 _SHARES = ("percent", "percentage")  # in a file's entry: may be the file's share of all files, and no progress
-_HERE = ("returned", "listed", "shown", "found")  # in keys of counts of this page: right ones do not end the listing
