@@ -104,6 +104,11 @@ _REASON = re.compile(
     r"|\s(?:while|when|during|due|because|after|with|at|\d{3})\b)",
     re.IGNORECASE,
 )
+_FAILURE = re.compile(
+    r"\s*(?:failed|failure|error|aborted|halted)\b(?: ?[:.!,(]| - | \d{3}\b)"
+    r"(?!\W*\d+ (?!(?:(?:result|output) )?(?:files?|outputs?|chunks?|bytes)\b)[a-z])",
+    re.IGNORECASE,
+)
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # `_TIMES`: keys of the time when the dataset was completed. A text with a date under such a key, such as `Completed on
 # 3 May 2026`, means that the dataset is ready, if the text has no word of `_TO_COME`. `_AVAILABLE`: under these keys, a
@@ -169,6 +174,14 @@ def said_badly(text: str) -> bool:
     return plain_key(text) in FAILED_WORDS or (
         (said := _REASON.match(text)) is not None and plain_key(said[1]) in FAILED_WORDS
     )
+
+
+def is_failure(text: str) -> bool:
+    """Whether a message says no more than that the dataset failed: `Failed`, `Failed: disk full` or `Error 500`.
+
+    A message may begin with such a word and be about something else: `Expired after 1 hour`, `Failed: 3 sessions`.
+    """
+    return plain_key(text) in FAILED_WORDS or (_FAILURE.match(text) is not None and said_badly(text))
 
 
 def says_yes(word: str, value: Any) -> bool:

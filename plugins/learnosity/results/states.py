@@ -13,6 +13,7 @@ from learnosity.results.owners import is_other, is_same, names_other
 from learnosity.results.shortfall import shortfalls
 from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
 from learnosity.results.spoken import (
+    is_failure,
     is_word_of_state,
     said_badly,
     says_later,
@@ -38,6 +39,10 @@ _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 # A flag may be an object, as in `{"ready": {"value": true}}`, with its value under one of these keys. It may also be a
 # list, as in `{"ready": [true]}`: its entry has no key, and the empty key stands for it.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
+# A message may be a list, or an object such as `{"message": {"text": …}}` with its text under one of these keys.
+_TEXTS = words("text message title value") | {""}
+# As a message, these are words of HTTP, or say why the dataset was made.
+_NO_STATES = words("created accepted new scheduled requested")
 # A progress may be an object, as in `{"progress": {"done": 5, "of": 10}}`. `_DONE`: keys of how much is done (5).
 # `_WHOLE`: keys of how much there is in all (10). Without a `_WHOLE` key, the value of a `_DONE` key is read as a share
 # or a percentage. In a list, as in `{"progress": [50]}`, a number has no key: the empty key in `_DONE` stands for it.
@@ -112,10 +117,14 @@ def _trouble(state: State, key: str, value: Any) -> bool:
     return True
 
 
-def _remark(state: State, key: str, value: Any) -> bool:
+def _remark(state: State, key: str, value: Any, *, may_be_state: bool = True) -> bool:
     state.remarks |= bool(value)
     if isinstance(value, str) and holds_rows(value):
         state.doubt(key, "its {} may be content")
+    elif isinstance(value, str) and may_be_state and is_failure(value):
+        state.refuse("it states {}", key)
+    elif isinstance(value, str) and may_be_state and plain_key(value) in NOT_READY_WORDS - _NO_STATES:
+        state.not_ready = key
     elif isinstance(value, str):
         _note_text(state, key, value)
     return True
@@ -224,8 +233,8 @@ def _shares(record: list[tuple[str, Any]]) -> list[Any]:
 
 
 def _remarks_inside(state: State, key: str, value: Any) -> None:
-    for each in scalars(value):
-        _remark(state, key, each)
+    for word, each in members(value):
+        _remark(state, key, each, may_be_state=word in _TEXTS)
 
 
 def _owner(state: State, key: str, value: Any) -> bool:
