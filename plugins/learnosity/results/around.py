@@ -22,15 +22,21 @@ from learnosity.results.known_keys import (
     LISTING_KEYS,
     looks_like_a_file,
     plain_key,
+    words,
 )
 from learnosity.results.rows import has_statistics
 from learnosity.results.shape import read_data
-from learnosity.results.signal_keys import kind_of
+from learnosity.results.signal_keys import Kind, kind_of
 from learnosity.results.signals import Signals
-from learnosity.results.values import integer, scalars
+from learnosity.results.values import integer, is_true, scalars
 
 _STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
-_HEADERS = ("Content-Range", "Link", "X-Total-Count")
+_HEADERS = ("Content-Range", "Link")
+_WHOLE = ("200", "201", "203")  # an HTTP status of these says nothing about the listing
+# Headers such as `X-Next-Page` and `X-Total-Count` say what the same keys in `meta` say. Those of the second line are
+# about the calls of the account, or about a cache.
+_OF_PAGES: tuple[Kind | None, ...] = ("cursor", "more", "last", "pages", "page", "offset", "limit", "count")
+_OF_CALLS = words("limit remaining limited hits")
 _ASIDE = ECHO_KEYS | INPUT_KEYS
 _MAY_BE_DATA = "what stands beside its `data` may be data, too"
 # The unit before the range is any token of HTTP (RFC 9110), such as `dataset_files`.
@@ -44,9 +50,16 @@ def said_by_http(status: int, headers: Iterable[tuple[str, str]]) -> dict[str, s
     said = {_STATUS: str(status)}
     for name, value in headers:
         header = name.title()
-        if header in _HEADERS:
+        if header in _HEADERS or _kind_of_header(header) is not None:
             said[header] = f"{said[header]}, {value}" if header in said else value
     return said
+
+
+def _kind_of_header(header: str) -> Kind | None:
+    """What a header such as `X-Next-Page` is about, if it is about the pages of the listing."""
+    word = plain_key(header.removeprefix("X-"))
+    kind = kind_of(word) if header.startswith("X-") and word not in _OF_CALLS else None
+    return kind if kind in _OF_PAGES else None
 
 
 def note_content(beside: Mapping[str, Any], found: Findings) -> None:
@@ -152,21 +165,39 @@ def note_headers(headers: Mapping[str, str], data: Any, found: Findings) -> None
     :param headers: what `said_by_http` returns.
     :param data: the reply's `data`. As with `meta.records`, a total may be the number of its entries.
     """
-    signals, is_part = found.signals, headers.get(_STATUS) == "206"
+    signals, status = found.signals, headers.get(_STATUS, "200")
+    is_part = status == "206"
+    if status == "202":
+        signals.not_ready = "accepted"  # what this status means: the work has not been done yet
+    elif not is_part and status.startswith("2") and status not in _WHOLE:
+        signals.unclear.append(f"its HTTP status {status} does not say that it is the whole")
     if "Content-Range" in headers:
         _note_range(headers["Content-Range"].strip(), signals, is_part=is_part)
     elif is_part:
         signals.unclear.append("its HTTP status 206 says that it is a part")
     if any(map(_is_next, _LINK_START.split(headers.get("Link", "")))):
         _note_more("Link", signals)
-    # A total of 1 may mean the reply itself, and the total of a group may count what is in the groups below it. A text
-    # that is no number may mean that the total is not known.
-    total = integer(headers.get("X-Total-Count", "").strip())
+    for header, text in headers.items():
+        kind, key = _kind_of_header(header), header if header == "X-Total-Count" else header.removeprefix("X-")
+        if kind == "count":
+            _note_total(key, text.strip(), data, found)
+        elif kind == "cursor" and not signals.cursors:  # a cursor in the reply itself goes first
+            signals.note(key, text.strip() if is_true(text) else None)
+        elif kind not in (None, "cursor") and (kind != "pages" or signals.first_page):
+            signals.note(key, text.strip())
+
+
+def _note_total(key: str, text: str, data: Any, found: Findings) -> None:
+    """Note the count of a header. A text that is no number may mean that the count is not known.
+
+    A total of 1 may mean the reply itself, and the total of a group may count what is in the groups below it.
+    """
+    total = integer(text)
     numbers = {len(found.files) or found.rows, *found.row_lists}
     is_of_data = total == 1 or (total == _length(data) and total not in numbers)
     may_differ = found.group_paths or found.groups or (is_of_data and (found.files or found.rows))
     if total is not None and not may_differ:
-        signals.note("X-Total-Count", total)
+        found.signals.note(key, total)
 
 
 def _note_range(text: str, signals: Signals, *, is_part: bool) -> None:

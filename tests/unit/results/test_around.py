@@ -592,3 +592,64 @@ def test_a_total_in_a_header_is_that_of_all_pages_and_a_declared_count_goes_firs
     assert "`X-Total-Count` is 1, and 0" in why(said({"X-Total-Count": "1"}, {"files": []}))
     declared = {"files": "data[]", "url": "url", "name": "name", "count": "length(data)"}
     assert names(said({"X-Total-Count": "9"}, results=declared)) == ["a.json"]
+
+
+@cases(
+    ("headers", "data", "is_whole"),
+    {
+        "more pages": ({"X-Page": "1", "X-Total-Pages": "3", "X-Per-Page": "100"}, [A], False),
+        "the only page": ({"X-Page": "1", "X-Total-Pages": "1", "X-Per-Page": "100"}, [A], True),
+        "a total": ({"X-Total": "50"}, [A, B], False),
+        "the right total": ({"x-total": "2"}, [A, B], True),
+        "a total of files": ({"X-File-Count": "3"}, [A, B], False),
+        "a flag": ({"X-Has-More": "true"}, [A], False),
+        "a flag that there is no more": (
+            {"X-Has-More": "false", "X-Next-Page": "", "X-Next-Cursor": "null"},
+            [A],
+            True,
+        ),
+        "truncated": ({"X-Truncated": "1"}, [A], False),
+        "not the last page": ({"X-Is-Last-Page": "false"}, [A], False),
+        "a later page": ({"X-Offset": "100"}, [A], False),
+        "as many as allowed": ({"X-Per-Page": "2"}, [A, B], False),
+        "as many as allowed, and all": ({"X-Per-Page": "2", "X-Total": "2"}, [A, B], True),
+        "the calls": ({"X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "1", "X-Remaining": "9"}, [A], True),
+        "the calls again": ({"X-Limit": "1", "X-Rate-Limit-Limit": "1", "X-Cache-Hits": "7", "X-Hits": "7"}, [A], True),
+        "anything else": (
+            {"X-Request-Id": "1", "X-Powered-By": "x", "X-Frame-Options": "DENY", "Count": "9"},
+            [A],
+            True,
+        ),
+    },
+)
+def test_a_header_about_pages_says_what_its_key_would_say(
+    headers: dict[str, str], data: list[Any], is_whole: bool
+) -> None:
+    reading = said(headers, data)
+    assert isinstance(reading, Files if is_whole else NotUnderstood), reading
+    if is_whole:
+        assert isinstance(reading, Files)
+        assert reading.next_cursor is None
+
+
+@pytest.mark.parametrize("header", ["X-Next-Page", "x-next-cursor", "X-Continuation-Token", "X-Next-Page-Token"])
+def test_a_cursor_in_a_header_is_handed_on_unless_the_reply_has_one(header: str) -> None:
+    reading = said({header: " 2 ", "X-Total-Pages": "3"})
+    assert isinstance(reading, Files)
+    assert reading.next_cursor == "2"
+    reading = said({header: "2", "X-Total-Pages": "3"}, next="abc")
+    assert isinstance(reading, Files)
+    assert reading.next_cursor == "abc"
+    last = said({"X-Page": "3", "X-Total-Pages": "3", header: ""}, first_page=False)
+    assert isinstance(last, Files)
+    assert last.next_cursor is None
+    declared = {"files": "data", "url": "url", "next": "meta.nxt"}
+    assert "the declared `next` finds nothing" in why(said({header: "2"}, results=declared))
+
+
+def test_a_status_of_202_is_not_ready_and_another_of_success_is_not_surely_the_whole() -> None:
+    replies: list[Any] = [[A], [ROW], GROUP, {"files": []}, [], None]
+    for data in replies:
+        assert isinstance(around(data, {}, status=202), NotReady)
+    for status in (204, 207, 208, 226):
+        assert why(said({}, status=status)) == f"its HTTP status {status} does not say that it is the whole"
