@@ -170,11 +170,11 @@ def note_headers(headers: Mapping[str, str], data: Any, found: Findings) -> None
     if status == "202":
         signals.not_ready = "accepted"  # what this status means: the work has not been done yet
     elif not is_part and status.startswith("2") and status not in _WHOLE:
-        signals.unclear.append(f"its HTTP status {status} does not say that it is the whole")
+        signals.refuse(f"its HTTP status {status} does not say that it is the whole")
     if "Content-Range" in headers:
         _note_range(headers["Content-Range"].strip(), signals, is_part=is_part)
     elif is_part:
-        signals.unclear.append("its HTTP status 206 says that it is a part")
+        signals.refuse("its HTTP status 206 says that it is a part")
     if any(map(_is_next, _LINK_START.split(headers.get("Link", "")))):
         _note_more("Link", signals)
     for header, text in headers.items():

@@ -125,6 +125,12 @@ class Findings:
             todo.extend(each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
         return False
 
+    def may_declare(self) -> bool:
+        """Whether a declaration may help. It changes nothing of what the reply states, nor of pages after this one."""
+        if self.problems or self.signals.unclear:
+            return bool(self.problems) or not self.signals.is_final
+        return not (self.signals.more and self.signals.ignores_cursors and not self.signals.cursors)
+
     def unread(self, value: dict[str, Any] | list[Any]) -> dict[str, Any] | list[Any]:
         """`value` without the members that a declaration has read."""
         if not self.read:

@@ -138,13 +138,18 @@ class NotUnderstood:
     why: str
     sketch: str
     is_final: bool = False
+    may_declare: bool = True
+    """Whether a declaration of where the files are may help. Otherwise, the error does not propose one."""
 
     def error(self) -> UnexpectedReplyError:
-        """The error to raise. Its message explains how to declare where the files are."""
+        """The error to raise. Its message explains how to declare where the files are, if that may help."""
+        hint = (
+            f" If you know where the files stand in it, declare that in the extra `results` of the connection, for "
+            f"example {EXAMPLE} (docs/learnosity-api.md)."
+        )
         return UnexpectedReplyError(
             f"Learnosity's reply to GET reports/datasets is not understood: {self.why}. Nothing was landed. The reply "
-            f"looks like this: {self.sketch}. If you know where the files stand in it, declare that in the extra "
-            f"`results` of the connection, for example {EXAMPLE} (docs/learnosity-api.md)."
+            f"looks like this: {self.sketch}.{hint if self.may_declare else ''}"
         )
 
 

@@ -130,7 +130,7 @@ def classify(
         return NotReady(masked_key(found.signals.not_ready, ""))
     outcome = _doubt(surveyed, found, first_page) or _outcome(data, found, first_page)
     if isinstance(outcome, str):
-        return NotUnderstood(outcome, sketch(reply), found.signals.is_final)
+        return NotUnderstood(outcome, sketch(reply), found.signals.is_final, found.may_declare())
     return outcome
 
 

@@ -653,3 +653,24 @@ def test_a_status_of_202_is_not_ready_and_another_of_success_is_not_surely_the_w
         assert isinstance(around(data, {}, status=202), NotReady)
     for status in (204, 207, 208, 226):
         assert why(said({}, status=status)) == f"its HTTP status {status} does not say that it is the whole"
+
+
+def test_the_error_proposes_a_declaration_only_where_one_may_help() -> None:
+    paged = {"files": "data", "url": "url", "count": "length(data)", "next": "meta.nxt || ''"}
+    refused: list[tuple[Reading, bool]] = [
+        (said({}, errors=["b.csv"]), False),
+        (said({}, dataset_id=OTHER), False),
+        (said({}, status=206), False),
+        (said({}, status=207), False),
+        (said({}, message="Failed"), False),
+        (said({}, remaining=5), True),
+        (said({}, remaining=5, results=paged), False),
+        (said({"Link": f'<{NEXT}>; rel="next"'}), True),
+        (said({"Link": f'<{NEXT}>; rel="next"'}, results=paged), False),
+        (said({}, total=3), True),
+        (said({}, {"files": [A, {"name": "b"}]}), True),
+        (said({}, {"files": [A, {"name": "b"}]}, errors=["b.csv"]), True),
+    ]
+    for reading, may_help in refused:
+        assert isinstance(reading, NotUnderstood)
+        assert ("declare that in the extra `results`" in str(reading.error())) == may_help, reading
