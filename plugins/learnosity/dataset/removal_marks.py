@@ -13,6 +13,13 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import TransientStorageError
 from learnosity.storage.store import Store
 
+_CLAIM = "claim-"
+
+
+def is_claim(path: str, task: str) -> bool:
+    """Whether a path below the notes of any landing is the claim of this task."""
+    return path.rpartition("/")[2] == f"{_CLAIM}{task}"
+
 
 async def claim_landing(store: Store, layout: DatasetLayout, work: str, task: str) -> None:
     """Note that a task lands or publishes the dataset now, before it relies on anything that is stored.
@@ -21,7 +28,7 @@ async def claim_landing(store: Store, layout: DatasetLayout, work: str, task: st
     :param task: name of the task: no two tasks that run at the same time have the same claim.
     :raises TransientStorageError: the dataset is being removed. The next try of the task may find that it is gone.
     """
-    claim = f"{work.rpartition('/')[0]}/claim-{task}"
+    claim = f"{work.rpartition('/')[0]}/{_CLAIM}{task}"
     await store.put(claim, b"")
     await give_way(store, layout, [claim])
 

@@ -35,7 +35,7 @@ async def write_latest(store: Store, layout: DatasetLayout) -> None:
     The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong. At each
     attempt the manifest is read anew, and once more after it: another run may publish the same dataset in this moment.
 
-    :raises TransientStorageError: other runs write it all the time, or the store has not kept it.
+    :raises TransientStorageError: other runs write it all the time, the store has not kept it, or the manifest is gone.
     :raises StorageError: a folder is in its place.
     :raises IncompleteDatasetError: the manifest cannot be read.
     """
@@ -44,33 +44,34 @@ async def write_latest(store: Store, layout: DatasetLayout) -> None:
         before = await store.get(layout.latest)
         content = await store.get(layout.manifest)
         if content is None:
-            return await _leave_to_another(store, layout)
+            raise await _is_gone(store, layout)
         manifest = decode_manifest(content, where=f"{store.uri}/{layout.manifest}")
         latest = _readable(store, layout, before)
         if latest is not None and await _is_newer(store, latest, manifest, layout):
             log.info("latest.json names the newer dataset %s. It is not changed.", latest.dataset_id)
-            return None
+            return
         if await store.replace(layout.latest, content, there):
             await _check_kept(store, layout, content, before)
             if (now := await store.get(layout.manifest)) == content:
-                return None
+                return
             if now is None:
-                return await _leave_to_another(store, layout, content)
+                raise await _is_gone(store, layout, content)
     if store.is_local and layout.latest.rpartition("/")[2] in await store.folders(layout.dataset_type):
         raise StorageError(f"{store.uri}/{layout.latest} is a folder, so it cannot be written. Remove the folder.")
     raise TransientStorageError(f"{store.uri}/{layout.latest} was changed by other runs at every attempt to write it.")
 
 
-async def _leave_to_another(store: Store, layout: DatasetLayout, written: bytes | None = None) -> None:
-    """The manifest is gone: another run lands the dataset anew. It writes latest.json when it has published.
+async def _is_gone(store: Store, layout: DatasetLayout, written: bytes | None = None) -> TransientStorageError:
+    """The error about a manifest that is gone again: another run may land the dataset anew.
 
-    :param written: what this run has written to latest.json. It must not stay: it names a dataset without a manifest.
+    :param written: what this run has written to latest.json. It is removed: it names a dataset without a manifest.
     """
-    log.warning(
-        "Another run lands this dataset anew, and has removed the manifest. So latest.json is left to that run."
-    )
     if written is not None and await store.get(layout.latest) == written:
         await store.delete([layout.latest])
+    return TransientStorageError(
+        f"{store.uri}/{layout.manifest} is gone again, so latest.json does not name it. Another run may land this "
+        "dataset anew."
+    )
 
 
 async def _check_kept(store: Store, layout: DatasetLayout, written: bytes, before: bytes | None) -> None:

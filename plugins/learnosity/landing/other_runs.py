@@ -18,6 +18,7 @@ from learnosity.dataset.manifest import (
     decode_files,
     read_manifest,
 )
+from learnosity.dataset.removal_marks import is_claim
 from learnosity.errors import IncompleteDatasetError, TransientStorageError
 from learnosity.landing.announce import withdraw
 from learnosity.landing.files_ndjson import FilesList
@@ -54,11 +55,14 @@ async def is_enough(
     if not await is_whole(store, layout, published):
         found = await digest_of(store, layout.files)
         # If the list is this run's own, an earlier try of it had decided to replace what was published.
-        if left_out and published.run != run and found != ours:
-            await check_is_still(store, layout, published, work=work)
-            check_digest(found, store, layout, published)
-        log.warning("What run %s has published is not whole. This run publishes its files.", published.run.run_id)
-        return False
+        if not left_out or published.run == run or found == ours:
+            log.warning("What run %s has published is not whole. This run publishes its files.", published.run.run_id)
+            return False
+        try:
+            check_digest(found, store, layout, published)  # if only names.tsv is another one, the files are compared
+        except IncompleteDatasetError as error:
+            await check_is_still(store, layout, published, error, work=work)
+            raise
     if ours == published.files_sha256:
         return True
     try:
@@ -77,23 +81,32 @@ async def is_enough(
     return False
 
 
-async def check_is_still(store: Store, layout: DatasetLayout, published: Manifest, *, work: str) -> None:
+async def check_is_still(
+    store: Store, layout: DatasetLayout, published: Manifest, fault: IncompleteDatasetError, *, work: str
+) -> None:
     """Check that no other run changes a published dataset now. If one does, a fault of it may end by itself.
 
-    :raises TransientStorageError: another run has changed the manifest, or lands the dataset.
+    :param fault: what is wrong with the dataset. The error says it, too, because the other run may be dead.
+    :raises TransientStorageError: another run has changed the manifest, or has notes of a landing.
     """
     if await read_manifest(store, layout) != published or await is_landed_by_others(store, layout, work):
-        raise TransientStorageError("Another run lands or publishes this dataset at the same time.")
+        raise TransientStorageError(
+            f"{fault} Perhaps another run lands or publishes it just now: its notes are below "
+            f"{store.uri}/{layout.landing_prefix}."
+        ) from None
 
 
 async def is_landed_by_others(store: Store, layout: DatasetLayout, work: str) -> bool:
-    """Whether there are notes of another run that lands the dataset.
+    """Whether there are notes of another run that lands the dataset. Its claim for publishing is none.
+
+    A run that has landed files has other notes, too. One that only looked at a published dataset, and failed, has none.
 
     :param work: folder of the notes of this landing.
     """
     run = f"{work.rpartition('/')[0]}/"
     async for batch in store.list(layout.landing_prefix):
-        if not all(info.path.startswith(run) or info.marks_folder for info in batch):
+        notes = [info.path for info in batch if not info.marks_folder and not is_claim(info.path, "publish")]
+        if not all(path.startswith(run) for path in notes):
             return True
     return False
 

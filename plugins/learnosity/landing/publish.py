@@ -55,9 +55,9 @@ async def publish(
 ) -> Manifest:
     """Compare every planned file with its note and with the store, then publish.
 
-    This call can be repeated safely: a dataset that this run has published is checked and not changed. If another run
-    has published the dataset since this run made its plan, that is enough where it has all files of this run. Otherwise
-    this run publishes what it landed, if it landed all files of the dataset.
+    This call can be repeated safely: a whole dataset that this run has published is checked and not changed. If another
+    run has published the dataset since this run made its plan, that is enough where it has all files of this run.
+    Otherwise this run publishes what it landed, if it landed all files of the dataset.
 
     :param work: folder of the notes of this landing; removed at the end.
     :param shards: number of plans; 0 = the dataset was published before, so no plan was made.
@@ -151,8 +151,8 @@ async def _keep(
     """Check what is published, and leave it as it is."""
     try:
         await verify(store, layout, published)
-    except IncompleteDatasetError:
-        await check_is_still(store, layout, published, work=work)
+    except IncompleteDatasetError as error:
+        await check_is_still(store, layout, published, error, work=work)
         raise
     if require_complete:
         check_published(published)

@@ -56,16 +56,17 @@ async def has_other_bytes(store: Store, path: str, entry: Landed) -> bool:
 async def digest_of(store: Store, path: str) -> str | None:
     """The SHA-256 of an object; None = there is none.
 
-    :raises StorageError: it may not be read.
+    :raises StorageError: it cannot be read.
     """
-    if await store.head(path) is None:
-        return None
-    try:
-        return await asyncio.to_thread(_digest, store, path)
-    except StorageError as error:
-        if error.denied:
-            raise
-        return None  # another run has removed it in this moment
+    failure: StorageError | None = None
+    for _ in range(2):  # another run may remove it, and write it again, between these calls
+        if await store.head(path) is None:
+            return None
+        try:
+            return await asyncio.to_thread(_digest, store, path)
+        except StorageError as error:
+            failure = error
+    raise failure or AssertionError
 
 
 def _digest(store: Store, path: str) -> str:
