@@ -2,9 +2,9 @@
 
 So a thousand waits need twenty calls per round. With fewer waits, each call asks for the jobs of all: then the end of a
 job is seen by the next call for any job. An error about one job affects only this job. A short network failure
-ends no wait. A slow call delays only the jobs that it asks for. After a refusal of key, rights, version or address, or
-of all jobs of a call, and after a minute in which every call failed, the Airflow connection is read again: a person may
-have corrected it. The poller ends with its last wait.
+ends no wait. A slow call delays only the jobs that it asks for. After a refusal of key or version, or of all jobs of a
+call, and after a minute in which every call failed, the Airflow connection is read again: a person may have corrected
+it. The poller ends with its last wait.
 
 With at most 50 waits, jobs are polled when they are expected to end, by what earlier jobs of the same kind took: calls
 are saved before that time, so that there are never more of them than without expectations (`UsualPlan`).
@@ -65,7 +65,7 @@ class JobPoller:
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fills_calls = True
-        """Whether calls also ask for jobs that are not due. False after such a call was refused: they may be why."""
+        """Whether calls also ask for jobs that are not due. False after such a call was refused because of them."""
         self._usual = UsualPlan()
         self._last_call = 0.0
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -215,8 +215,8 @@ class JobPoller:
                 self._failed(call.due, error)
                 return error.transient and not self._outage.note(time.monotonic())
             if call.others:
-                self._fills_calls = False
-                return await self._poll(client, Call(call.due))
+                self._fills_calls = not (is_good := await self._poll(client, Call(call.due)))
+                return is_good
             halves = call.halves()
             if not is_half and await concerns_no_job_alone(error, client, [half.references for half in halves]):
                 self._failed(call.due, error)

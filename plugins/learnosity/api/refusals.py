@@ -1,5 +1,8 @@
 """How long the polls of a job go on while they are refused, when the Airflow connection is read again meanwhile, and
 whether a refusal is about one job.
+
+A reply that there is nothing (code 20012, or 404 and the like without a code) may mean two things: the address of the
+connection is wrong, or the API no longer has the job. So it is compared with the reply to another call.
 """
 
 from __future__ import annotations
@@ -9,10 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from learnosity.errors import AuthenticationError, ConnectionConfigError, LearnosityError
+from learnosity.errors import (
+    AuthenticationError,
+    ConnectionConfigError,
+    LearnosityError,
+    PermanentApiError,
+    WrongAddressError,
+)
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
+    from learnosity.api.jobs import Job
 
 # If the API refuses the polls of a job for this many seconds, for example because of the consumer key, the wait for
 # the job ends. Learnosity may need 30 minutes to apply a change of keys; 5 minutes are added for safety.
@@ -22,10 +32,11 @@ MISCONFIGURED_SECONDS = 5 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
-# A call for several jobs may be refused because the consumer has no rights to one of them, or to all. In a call for at
-# least this many jobs, two are then tried, each in a call of its own. If both are refused, all jobs count as refused,
-# without further calls. If not, and always for fewer jobs, the jobs are asked for in halves, and in halves of halves,
-# until the refused ones are found. For few jobs, that takes only few calls.
+# A call for several jobs may be refused because the consumer has no rights to one of them, or to all. Or one of them is
+# gone, or the address of the connection is wrong. In a call for at least this many jobs, two are then tried, each in a
+# call of its own. If both are refused, all jobs count as refused, without further calls. If not, and always for fewer
+# jobs, the jobs are asked for in halves, and in halves of halves, until the refused ones are found. For few jobs, that
+# takes only few calls.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"
@@ -71,21 +82,41 @@ class Outage:
 async def concerns_no_job_alone(
     error: LearnosityError, client: LearnosityClient, parts: Sequence[Sequence[str]]
 ) -> bool:
-    """Whether a refusal of rights concerns all jobs: in each part, one job that is asked for alone is refused alike.
+    """Whether a refusal concerns all jobs: in each part, one job that is asked for alone is refused alike.
 
-    The code alone does not say so (40000, 40003). The jobs are chosen at random: if several jobs are refused for
+    The code alone does not say so (40000, 40003, 20012). The jobs are chosen at random: if several jobs are refused for
     themselves, the others are found in a later round.
 
     :param parts: references of the jobs that the refused call asked for. Few of them are quickly asked for one by one.
     """
-    if not isinstance(error, AuthenticationError) or sum(map(len, parts)) < FEW_JOBS:
+    if not (isinstance(error, AuthenticationError) or _is_about_address(error)) or sum(map(len, parts)) < FEW_JOBS:
         return False
     for references in parts:
         try:
             await client.jobs([random.choice(references)])  # this choice is no secret, so `random` is good enough
         except LearnosityError as alone:
-            if not isinstance(alone, AuthenticationError) or alone.code != error.code:
+            if type(alone) is not type(error) or getattr(alone, "code", None) != getattr(error, "code", None):
                 return False
         else:
             return False
     return True
+
+
+def _is_about_address(error: LearnosityError) -> bool:
+    """Whether the API or another server says that there is nothing: at this address, or no such job."""
+    return isinstance(error, WrongAddressError) or (isinstance(error, PermanentApiError) and error.code == 20012)
+
+
+async def job_if_listed(client: LearnosityClient, reference: str) -> list[Job]:
+    """The job in a list; an empty list if it is not listed, or if the API says that there is nothing.
+
+    :raises LearnosityError: the call has failed, or the address of the connection is wrong: then a call that asks for
+        no job in particular fails, too.
+    """
+    try:
+        return await client.jobs([reference])
+    except LearnosityError as error:
+        if not _is_about_address(error):
+            raise
+        await client.check()
+    return []

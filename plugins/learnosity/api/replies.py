@@ -38,9 +38,10 @@ _TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
 # Error codes that are about the Airflow connection as a whole, not about what one call asks for. For example, the key,
-# secret, `domain` or address is wrong, or the `version` is too old. Until a person corrects this, every call fails.
-# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too.
-_CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
+# secret or `domain` is wrong, or the `version` is too old. Until a person corrects this, every call fails.
+# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too. 20012 is not: a wrong address gets
+# it, and perhaps a call for something that does not exist (`is_about_address`).
+_CONNECTION_CODES = frozenset({40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 # If a `get` is refused with one of these codes, the API perhaps does not have the dataset yet, or only a part of it.
 _ABSENT_CODES = frozenset({20004, 20011, 20012, 50000})
@@ -256,10 +257,8 @@ def is_absent(error: BaseException) -> bool:
 
 
 def is_about_connection(error: LearnosityError) -> bool:
-    """Whether an error is about the Airflow connection as a whole, and not about what one call asks for."""
-    if isinstance(error, ConnectionConfigError | WrongAddressError):
-        return True
-    return isinstance(error, ApiError) and error.code in _CONNECTION_CODES
+    """Whether an error is certainly about the Airflow connection as a whole, not about what one call asks for."""
+    return isinstance(error, ConnectionConfigError) or getattr(error, "code", None) in _CONNECTION_CODES
 
 
 def text_of(reply: Reply, key: str) -> str:

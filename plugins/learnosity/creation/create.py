@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from learnosity import network
 from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.refusals import job_if_listed
 from learnosity.api.replies import Reply
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh, with_suspects
 from learnosity.creation.errors import id_is_taken, job_is_doubtful, new_id_is_taken, urls_ran_out
@@ -140,9 +141,8 @@ class _Creation:
 
     async def _ask(self, decision: Decision) -> Decision:
         """Read the list of jobs."""
-        state = self._noted
-        if state.step == "started":
-            jobs = await self.client.jobs([str(state.job_reference)])
+        if (state := self._noted).step == "started":
+            jobs = await job_if_listed(self.client, str(state.job_reference))
         else:
             await asyncio.sleep(decision.wait_seconds)
             jobs = await self.client.jobs(since=state.since or None)

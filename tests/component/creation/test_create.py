@@ -409,6 +409,30 @@ class TestGoingOn:
             first.dataset_id, first.job_reference, 3, 40, len(USERS), first.request, reattached=True
         )
 
+    @pytest.mark.parametrize("name", ["20012", "no such address"])
+    @pytest.mark.parametrize("about", ["this job", "every call"])
+    async def test_a_job_of_which_the_api_says_that_it_is_not_there_is_still_the_job_unless_the_address_is_wrong(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, name: str, about: str
+    ) -> None:
+        notes = Notes()
+        first = await attempt(simulator, notes)
+        read = LearnosityClient._call
+
+        async def gone(self: LearnosityClient, action: str, endpoint: Any, request: Any, *more: Any) -> Reply:
+            if endpoint == "jobs" and (about == "every call" or request.get("references")):
+                body = b"<html>" if name == "no such address" else b'{"meta": {"status": false, "code": 20012}}'
+                return parse_reply(404, body)
+            return await read(self, action, endpoint, request, *more)
+
+        monkeypatch.setattr(LearnosityClient, "_call", gone)
+        if about == "every call":
+            with pytest.raises(PermanentApiError, match="20012|does not know this address"):
+                await attempt(simulator, notes)
+        else:
+            again = await attempt(simulator, notes)
+            assert (again.job_reference, again.reattached) == (first.job_reference, True)
+        assert sum(jobs_of(simulator).values()) == 1
+
 
 class TestWhatMakesTwoAttemptsAttemptsAtTheSameDataset:
     @pytest.mark.parametrize(

@@ -219,8 +219,9 @@ class TestTrouble:
         "error",
         [
             *(AuthenticationError(str(code), code=code) for code in (40000, 40003)),
-            *(PermanentApiError(str(code), code=code) for code in (20000, 30001, 44000)),
+            *(PermanentApiError(str(code), code=code) for code in (20000, 20012, 30001, 44000)),
             PermanentApiError("no reason given", http_status=403),
+            *(parse_error(status) for status in (400, 403, 404, 410)),
             UnexpectedReplyError("a record without a reference"),
         ],
         ids=str,
@@ -236,7 +237,16 @@ class TestTrouble:
         await asyncio.gather(bad, return_exceptions=True)
 
     @pytest.mark.parametrize("bad", [1, 2, 10])
-    @pytest.mark.parametrize("error", [AuthenticationError("40003", code=40003), UnexpectedReplyError("odd")], ids=str)
+    @pytest.mark.parametrize(
+        "error",
+        [
+            AuthenticationError("40003", code=40003),
+            PermanentApiError("20012", code=20012),
+            parse_error(404),
+            UnexpectedReplyError("odd"),
+        ],
+        ids=str,
+    )
     async def test_several_jobs_that_are_refused_alike_harm_no_neighbour(self, error: Exception, bad: int) -> None:
         api = FakeApi({f"job-{n}": "completed" for n in range(50)})
         refused = {f"job-{n * 50 // bad}" for n in range(bad)}
@@ -250,6 +260,7 @@ class TestTrouble:
     REFUSALS = (
         *(AuthenticationError(str(code), code=code) for code in (40000, 40001, 40002, 40003, 41002)),
         *(PermanentApiError(str(code), code=code) for code in (20012, 43000)),
+        *(parse_error(status) for status in (301, 403, 404)),
     )
 
     @pytest.mark.parametrize("number", [2, 3, 4, 50])
@@ -279,9 +290,10 @@ class TestTrouble:
                 for code in (40001, 40002, 41000, 41002, 41003, 41009)
             ),
             *((AuthenticationError(str(code), code=code), True) for code in (40000, 40003)),
-            *((PermanentApiError(str(code), code=code), False) for code in (20012, 42001, 43000)),
+            (PermanentApiError("20012", code=20012), True),
+            *((PermanentApiError(str(code), code=code), False) for code in (42001, 43000)),
             (ConnectionConfigError("there is no such proxy"), False),
-            *((parse_error(status), False) for status in (301, 307, 400, 401, 403, 404)),
+            *((parse_error(status), True) for status in (301, 307, 400, 401, 403, 404)),
             (TransientApiError("the proxy cannot be reached"), False),
             (parse_error(503), False),
         ],
@@ -546,6 +558,16 @@ class TestFreePlaces:
         async with self.watched(api, "seldom") as (seldom,):
             await until(lambda: len(api.calls) > 4)
             assert seldom.empty()
+
+    @pytest.mark.parametrize("error", [AuthenticationError("40003", code=40003), parse_error(404)], ids=str)
+    async def test_after_a_refusal_of_all_jobs_that_has_passed_calls_ask_for_others_again(
+        self, error: Exception
+    ) -> None:
+        api = FakeApi({"often": "running", "seldom": "running"}, fail=lambda references: error)
+        async with self.watched(api, "seldom"):
+            await until(lambda: len(api.calls) > 4)
+            api.fail = lambda references: None
+            await until(lambda: set(api.calls[-1]) == {"often", "seldom"})
 
     async def test_after_a_refusal_calls_ask_only_for_what_is_due(self) -> None:
         def fail(references: Sequence[str]) -> Exception | None:
