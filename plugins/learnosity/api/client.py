@@ -24,7 +24,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
-from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, listed, parse_job
+from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, listed, read_jobs
 from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import SMALL_BODY, Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.reply_bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
@@ -128,7 +128,8 @@ class LearnosityClient:
 
         :param references: only these jobs; at most 50, because a reply lists at most 50 jobs.
         :param since: Unix seconds; only jobs that were created at this time or later.
-        :param limit: largest number of jobs in the reply; default 50, the maximum of the API.
+        :param limit: largest number of jobs in a reply; default 50, the maximum of the API. If replies have a cursor,
+            further pages are read until so many jobs are there, or all `references`.
         :raises UnexpectedReplyError: a record is no job, or records are missing. So a job that is not listed is really
             not listed.
         """
@@ -139,8 +140,7 @@ class LearnosityClient:
             request["references"] = list(references)
         if since is not None:
             request["mintime"] = since
-        reply = await self._call("get", JOBS, request)
-        return [parse_job(record) for record in listed(reply, limit)]
+        return await read_jobs(partial(self._call, "get", JOBS), request)
 
     async def job_records(self) -> list[Any]:
         """The jobs of all states, as the API lists them."""

@@ -5,7 +5,7 @@ A job ends as `completed` or `halted`. A job with an unknown status, or without 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +21,11 @@ NO_STATUS = "without a status"  # `Job.status` if the record has no readable sta
 # Every call of /jobs asks for these four states, because the documentation says that a call without `status` lists only
 # the completed jobs.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
-# One reply of /jobs lists at most this many jobs, and there is no next page. So one call asks for at most this many
-# jobs.
+# One reply of /jobs lists at most this many jobs, and the documentation says that there is no next page. So one call
+# asks for at most this many jobs.
 REFERENCES_PER_CALL = 50
+# If a reply has the cursor of a next page all the same, at most this many pages are read.
+MAX_PAGES = 20
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -70,21 +72,60 @@ class Job(msgspec.Struct, frozen=True):
         return dataset_id.lower() in self.details.lower()
 
 
+async def read_jobs(ask: Callable[[Mapping[str, Any]], Awaitable[Reply]], request: Mapping[str, Any]) -> list[Job]:
+    """The jobs of a list with all its pages. Reading ends when all `references` are there, or `limit` jobs.
+
+    :param ask: sends a request for a list of jobs.
+    :raises UnexpectedReplyError: a record is no job, or the list is not whole. It must not count as "there is no job".
+    """
+    wanted = {reference.casefold() for reference in request.get("references", ())}
+    jobs, known, cursors = list[Job](), set[str](), list[str]()
+    while True:
+        reply = await ask({**request, "next": cursors[-1]} if cursors else request)
+        page = [parse_job(record) for record in _records(reply)]
+        before = len(known)
+        known.update(job.reference.casefold() for job in page)
+        jobs += page
+        if (wanted <= known) if wanted else len(jobs) >= request["limit"]:
+            return jobs
+        cursor = reply.next_page
+        if cursor is None or (cursors and not page):
+            if reply.meta.get("has_more") is True:
+                raise _not_understood("it says that there are more jobs, and not how to get them")
+            _check_count(reply, len(jobs), request["limit"])
+            return jobs
+        if cursor in cursors or (cursors and len(known) == before):
+            raise _not_understood("it has the same page twice")
+        if len(cursors) == MAX_PAGES - 1:
+            raise _not_understood(f"it has more than {MAX_PAGES} pages")
+        cursors.append(cursor)
+
+
 def listed(reply: Reply, limit: int) -> list[Any]:
-    """The records of a list of jobs.
+    """The records of a list of jobs, of its first page.
 
     :param limit: the largest number of jobs that was asked for. A full list may be a part of a longer one.
     :raises UnexpectedReplyError: there is no list, or it has fewer records than the reply says. It must not count as
         "there is no job".
     """
-    records = reply.records()
+    records = _records(reply)
+    _check_count(reply, len(records), limit)
+    return records
+
+
+def _records(reply: Reply) -> list[Any]:
     if reply.data is None and reply.count != 0:
-        what = "there is no `data` in it"
-    elif len(records) < min(reply.count or 0, limit):
-        what = f"it says that it has {reply.count} records, and has {len(records)}"
-    else:
-        return records
-    raise UnexpectedReplyError(
+        raise _not_understood("there is no `data` in it")
+    return reply.records()
+
+
+def _check_count(reply: Reply, number: int, limit: int) -> None:
+    if number < min(reply.count or 0, limit):
+        raise _not_understood(f"it says that it has {reply.count} records, and has {number}")
+
+
+def _not_understood(what: str) -> UnexpectedReplyError:
+    return UnexpectedReplyError(
         f"Learnosity's list of jobs is not understood: {what}. So whether a job runs is not known. Check the pinned "
         "`version`, then clear the task."
     )

@@ -95,7 +95,7 @@ class Reply:
     def next_page(self) -> str | None:
         """Cursor of the next page; None when there is no next page."""
         cursor = self.meta.get("next")
-        return str(cursor) if cursor not in (None, "", False) else None
+        return str(cursor) if cursor not in (None, "", False, [], {}) else None
 
     @property
     def count(self) -> int | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.api.jobs import Job, listed, parse_job
+from learnosity.api.jobs import MAX_PAGES, Job, listed, parse_job, read_jobs
 from learnosity.api.poll_intervals import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
-from learnosity.api.replies import parse_reply
+from learnosity.api.replies import Reply, parse_reply
 from learnosity.errors import UnexpectedReplyError
 
 REFERENCE = "9fd443d0-2b4f-4315-aec6-708da3d30d49"
@@ -118,6 +118,69 @@ def test_a_list_of_jobs_is_whole_or_an_error(records: Any, data: Any) -> None:
             listed(reply, 50)
     else:
         assert listed(reply, 50) == there
+
+
+Page = tuple[Sequence[str], Mapping[str, Any]]
+"""The references of a page, and what its `meta` has."""
+
+
+async def read(*pages: Page, references: Sequence[str] = ()) -> tuple[list[str], list[Any]]:
+    """The jobs of a list in pages, and the cursors that were sent."""
+    sent: list[Any] = []
+
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        sent.append(request.get("next"))
+        assert request.get("references", []) == list(references)
+        listing, meta = pages[len(sent) - 1]
+        return Reply({"status": True, **meta}, [{"reference": each, "status": "running"} for each in listing])
+
+    request = {"limit": 50} | ({"references": list(references)} if references else {})
+    return [job.reference for job in await read_jobs(ask, request)], sent
+
+
+class TestPages:
+    """Nothing says that a list of jobs has pages. If it has, a job on a later page must not count as not listed."""
+
+    @pytest.mark.parametrize("end", [{}, {"next": None}, {"next": ""}, {"next": []}, {"has_more": False}], ids=repr)
+    @pytest.mark.parametrize("references", [(), ("d", "x")])
+    async def test_are_read_to_the_last(self, references: Sequence[str], end: dict[str, Any]) -> None:
+        pages: list[Page] = [(["a", "b"], {"next": "1", "records": 2, "has_more": True}), (["c"], {"next": 2})]
+        assert await read(*pages, (["d"], end), references=references) == (["a", "b", "c", "d"], [None, "1", "2"])
+
+    @pytest.mark.parametrize("references", [(), ("x",)])
+    @pytest.mark.parametrize("first", [[], ["a"]], ids=["empty", "a job"])
+    async def test_may_end_with_an_empty_one_that_has_a_cursor(
+        self, first: list[str], references: Sequence[str]
+    ) -> None:
+        found = await read((first, {"next": "1"}), ([], {"next": "1"}), references=references)
+        assert found == (first, [None, "1"])
+
+    async def test_are_read_until_all_jobs_that_were_asked_for_are_there(self) -> None:
+        pages: list[Page] = [(["a", "b"], {"next": "1"}), (["C", "d"], {"next": "2", "has_more": True})]
+        assert await read(*pages, references=("a", "c")) == (["a", "b", "C", "d"], [None, "1"])
+
+    async def test_of_all_jobs_are_read_until_as_many_are_there_as_one_reply_may_have(self) -> None:
+        pages: list[Page] = [([f"{page}-{n}" for n in range(20)], {"next": str(page)}) for page in range(9)]
+        assert len((await read(*pages))[0]) == 60
+        whole = [str(n) for n in range(50)]
+        assert await read((whole, {"next": "1", "has_more": True, "records": 1234})) == (whole, [None])
+
+    @pytest.mark.parametrize("references", [(), ("x",)])
+    @pytest.mark.parametrize(
+        "pages",
+        [
+            pytest.param([(["a"], {"has_more": True})], id="more, and no cursor"),
+            pytest.param([([], {"has_more": True})], id="none, and more"),
+            pytest.param([(["a"], {"next": "1"}), ([], {"next": "2", "has_more": True})], id="an empty page, and more"),
+            pytest.param([(["a"], {"next": "1"}), (["b"], {"next": "1"})], id="a cursor twice"),
+            pytest.param([(["a"], {"next": "1"}), (["a"], {"next": "2"})], id="the same page twice"),
+            pytest.param([(["a"], {"next": "1"}), (["b"], {"records": 3})], id="fewer than it says"),
+            pytest.param([([str(n)], {"next": str(n)}) for n in range(MAX_PAGES + 1)], id="too many"),
+        ],
+    )
+    async def test_that_are_not_whole_are_an_error(self, pages: list[Page], references: Sequence[str]) -> None:
+        with pytest.raises(UnexpectedReplyError, match="whether a job runs is not known"):
+            await read(*pages, references=references)
 
 
 @pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])
