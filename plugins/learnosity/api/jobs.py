@@ -114,7 +114,9 @@ def listed(reply: Reply, limit: int) -> list[Any]:
 
 
 def _records(reply: Reply) -> list[Any]:
-    if reply.data is None and reply.count != 0:
+    if reply.count == 0 and not reply.data:
+        return []  # PHP writes an empty list as `{}` or as `false`
+    if reply.data is None:
         raise _not_understood("there is no `data` in it")
     return reply.records()
 

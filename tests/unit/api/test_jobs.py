@@ -183,6 +183,27 @@ class TestPages:
             await read(*pages, references=references)
 
 
+@pytest.mark.parametrize("records", [..., None, 0, "0", 1, 2], ids=repr)
+@pytest.mark.parametrize("data", [{}, False, "", []], ids=repr)
+def test_whatever_is_empty_is_a_list_without_jobs_if_the_reply_says_that_it_has_none(data: Any, records: Any) -> None:
+    """PHP writes an empty list as an object or as false."""
+    reply = Reply({"status": True} | ({} if records is ... else {"records": records}), data)
+    if str(records) == "0" or (data == [] and records in (..., None)):
+        assert listed(reply, 50) == []
+    else:
+        with pytest.raises(UnexpectedReplyError):
+            [parse_job(each) for each in listed(reply, 50)]
+
+
+@pytest.mark.parametrize("records", [2, 50, 1234])
+async def test_a_count_of_more_jobs_than_were_asked_for_is_no_error_if_these_are_listed(records: int) -> None:
+    """It may count the jobs of the account."""
+    assert await read((["A"], {"records": records}), references=["a"]) == (["A"], [None])
+    for references in ([], ["a", "b"]):
+        with pytest.raises(UnexpectedReplyError, match=f"it has {records} records, and has 1"):
+            await read((["a"], {"records": records}), references=references)
+
+
 @pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])
 @pytest.mark.parametrize("key", ["error", "results"])
 @pytest.mark.parametrize("brackets", ["[]", ('{"message":', "}")], ids=["lists", "objects"])
