@@ -108,7 +108,7 @@ _LOOKS_SECRET = re.compile(
 
 
 def redact(url: str) -> str:
-    """`url` without user info, query and fragment, safe for a log line."""
+    """`url` without user info, query, fragment and secrets in its path, safe for a log line."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -116,7 +116,8 @@ def redact(url: str) -> str:
         return "<unreadable URL>"
     host = f"[{host}]" if ":" in host else host
     query = "?…" if parts.query else ""
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}"
+    # A signature may stand in the path: behind a `;`, or behind a `?` that is encoded. `redact_text` removes it.
+    return redact_text(f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}")
 
 
 def redact_text(text: str) -> str:

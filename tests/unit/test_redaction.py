@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import time
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -273,6 +274,23 @@ def test_any_text_can_be_redacted_and_redacting_twice_changes_nothing(text: str)
 @given(st.text(alphabet="abc123/?&=%#@:\"'<>\\ $", max_size=80))
 def test_no_hostile_text_takes_long_or_keeps_a_query(text: str) -> None:
     assert f"{HEX}" not in redact_text(f"{text} https://h/p?Signature={HEX} {text}")
+
+
+@pytest.mark.parametrize("mark", [";", "%3F", "%3f", "%253F", "&", "%26", "/", "/a?b/", "\\?", "/a;b=1&", "%3B", " "])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_no_secret_in_the_path_of_a_url_survives(secret: str, name: str, mark: str) -> None:
+    shown = redact(f"https://user:pw@host.example:8443/in/0.ndjson{mark}{name}={secret}")
+    assert secret not in shown
+    assert secret[8:] not in shown
+    assert shown.startswith("https://host.example:8443/in/0.ndjson")
+
+
+@pytest.mark.parametrize("path", ["a" * 10**6, ";X-Amz-Signature=" * 10**5, "%3F" * 10**5, "/a" * 10**5, "%25" * 10**5])
+def test_a_long_url_does_not_take_long(path: str) -> None:
+    began = time.process_time()
+    redact(f"https://host.example/{path}")
+    assert time.process_time() - began < 1
 
 
 def test_a_url_keeps_host_and_path_only() -> None:
