@@ -24,9 +24,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
-from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, listed, read_jobs
+from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, listed, read_jobs, started_job
 from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
-from learnosity.api.replies import SMALL_BODY, Reply, is_clock_error, parse_reply, require_text
+from learnosity.api.replies import SMALL_BODY, Reply, is_clock_error, parse_reply
 from learnosity.api.reply_bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
 from learnosity.api.signing import routing_headers, sign_data_request
 from learnosity.egress import proxy_failure, proxy_refusal
@@ -119,7 +119,7 @@ class LearnosityClient:
         """
         request = {"dataset_type": dataset_type, "dataset_id": dataset_id}
         reply = await self._call("set", COMMENCE, request, before_send)
-        return require_text(reply, "job_reference", "the call that starts the job")
+        return started_job(reply, dataset_id)
 
     async def jobs(
         self, references: Sequence[str] = (), *, since: int | None = None, limit: int = REFERENCES_PER_CALL

@@ -6,13 +6,14 @@ A job ends as `completed` or `halted`. A job with an unknown status, or without 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from learnosity.api.message_redaction import wording
-from learnosity.api.replies import Reply
+from learnosity.api.replies import Reply, require_text
 from learnosity.errors import UnexpectedReplyError
 
 COMPLETED = "completed"
@@ -131,6 +132,19 @@ def _not_understood(what: str) -> UnexpectedReplyError:
         f"Learnosity's list of jobs is not understood: {what}. So whether a job runs is not known. Check the pinned "
         "`version`, then clear the task."
     )
+
+
+def started_job(reply: Reply, dataset_id: str) -> str:
+    """The job in the reply to the call that starts it. The reply may be the record of the job, with its `reference`.
+
+    :raises UnexpectedReplyError: it names no job, or perhaps something else than a job.
+    """
+    if reply.find("job_reference") is None and len(records := reply.records()) == 1:
+        with suppress(UnexpectedReplyError):
+            reference = parse_job(records[0]).reference
+            if reference.casefold() != dataset_id.casefold():
+                return reference
+    return require_text(reply, "job_reference", "the call that starts the job")
 
 
 def parse_job(record: Any) -> Job:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.api.jobs import MAX_PAGES, Job, listed, parse_job, read_jobs
+from learnosity.api.jobs import MAX_PAGES, Job, listed, parse_job, read_jobs, started_job
 from learnosity.api.poll_intervals import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
 from learnosity.api.replies import Reply, parse_reply
 from learnosity.errors import UnexpectedReplyError
@@ -202,6 +202,33 @@ async def test_a_count_of_more_jobs_than_were_asked_for_is_no_error_if_these_are
     for references in ([], ["a", "b"]):
         with pytest.raises(UnexpectedReplyError, match=f"it has {records} records, and has 1"):
             await read((["a"], {"records": records}), references=references)
+
+
+@pytest.mark.parametrize("value", ["a-job", 17])
+@pytest.mark.parametrize("key", ["job_reference", "reference"])
+@pytest.mark.parametrize(
+    "more", [{}, {"status": "queued", "dataset_id": "a-dataset"}, {"job_reference": None}], ids=repr
+)
+def test_the_reply_to_starting_a_job_may_be_its_record(more: dict[str, Any], key: str, value: Any) -> None:
+    for data in ({**more, key: value}, [{**more, key: value}]):
+        assert started_job(Reply({"status": True}, data), "a-dataset") == str(value)
+
+
+def test_the_documented_key_counts_first_wherever_it_stands() -> None:
+    data = {"reference": "another", "job": {"job_reference": "a-job"}}
+    assert started_job(Reply({"status": True}, data), "a-dataset") == "a-job"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], {}, "a-job", ["a-job"], {"reference": None}, {"reference": ""}, {"reference": True},
+     {"reference": ["r"]},
+     {"reference": "A-Dataset"}, {"item": {"reference": "r"}}, [{"reference": "a"}, {"reference": "b"}]],
+    ids=repr,
+)  # fmt: skip
+def test_a_reply_to_starting_a_job_that_names_no_job_for_certain_is_an_error(data: Any) -> None:
+    with pytest.raises(UnexpectedReplyError, match="no `job_reference`"):
+        started_job(Reply({"status": True}, data), "a-dataset")
 
 
 @pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])
