@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseSensorOperator
+    from structlog.typing import FilteringBoundLogger
 
     from learnosity.api.jobs import Job
 
@@ -32,6 +34,15 @@ def halted(reference: str, error: str | None) -> JobHaltedError:
         f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
         "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
     )
+
+
+def warn_of_error(log: logging.Logger | FilteringBoundLogger, reference: str, error: str | None) -> None:
+    """Log the error of a job that is completed all the same: its dataset may lack something.
+
+    :param error: what Learnosity says about it; None = nothing.
+    """
+    if error:
+        log.warning("Job %s is completed, but its record has an error: %s", reference, error[:1000])
 
 
 def refused(kind: object, message: str) -> PermanentError:

@@ -21,7 +21,7 @@ from learnosity.errors import (
     TransientApiError,
     TransientError,
 )
-from learnosity.job_end import halted, refused, skips, timed_out, why_unfinished
+from learnosity.job_end import halted, refused, skips, timed_out, warn_of_error, why_unfinished
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import ReportsTemplates, report_failures
@@ -184,7 +184,10 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         if job is not None and job.is_halted:
             raise halted(job.reference, job.error)
         self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")
-        return job is not None and job.is_completed
+        if job is None or not job.is_completed:
+            return False
+        warn_of_error(self.log, job.reference, job.error)
+        return True
 
     def _tolerates(self, error: LearnosityError, context: Context, *, is_first: bool) -> bool:
         """Whether the wait goes on after a refusal: for as long as in the trigger, but not at the first poll."""
@@ -246,6 +249,7 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         reference = str((event or {}).get("job_reference") or self.job_reference)
         if status == WaitStatus.COMPLETED:
             self.log.info("Job %s is completed.", reference)
+            warn_of_error(self.log, reference, (event or {}).get("error"))
             return reference
         if status == WaitStatus.HALTED:
             raise halted(reference, (event or {}).get("error"))

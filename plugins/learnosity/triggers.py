@@ -21,7 +21,7 @@ from learnosity.api.polling import shared_poller
 from learnosity.end_in_triggerer import store_result
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
-from learnosity.job_end import why_unfinished
+from learnosity.job_end import warn_of_error, why_unfinished
 from learnosity.job_report import JobState, report_job
 from learnosity.metrics import METRICS, count_job
 from learnosity.progress_log import duration
@@ -114,6 +114,7 @@ class LearnosityJobTrigger(BaseTrigger):
             and await store_result(self.task_instance, self.job_reference)
         ):
             self.log.info("Job %s is completed.", self.job_reference)
+            warn_of_error(self.log, self.job_reference, event["error"])
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(event)

@@ -54,18 +54,13 @@ from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simula
 
 CONN = "learnosity_sensor_test"
 NO_CONTEXT = cast(Context, {})
+CONNECTION = {"conn_type": "learnosity", "login": DEMO_CONSUMER_KEY, "password": DEMO_CONSUMER_SECRET}
 
 
 @pytest.fixture
 def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     with running(SimulatorConfig(job_seconds=0.0)) as simulator:
-        connection = {
-            "conn_type": "learnosity",
-            "host": simulator.url,
-            "login": DEMO_CONSUMER_KEY,
-            "password": DEMO_CONSUMER_SECRET,
-        }
-        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(connection))
+        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(CONNECTION | {"host": simulator.url}))
         yield simulator
 
 
@@ -597,6 +592,23 @@ def context_of(ago: float = 0, notes: Notes | None = None) -> Any:
         "ti": SimpleNamespace(get_first_reschedule_date=lambda _: first),
         "task_state_store": Notes() if notes is None else notes,
     }
+
+
+@pytest.mark.parametrize("error", [None, "", "3 of 4 input files could not be read"])
+def test_a_completed_job_with_an_error_completes_the_task_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, error: str | None
+) -> None:
+    async def jobs(*args: Any, **kwargs: Any) -> list[Job]:
+        return [Job("a-job", "completed", error=error)]
+
+    monkeypatch.setattr("learnosity.api.client.LearnosityClient.jobs", jobs)
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(CONNECTION))
+    warnings, waits = list[str](), sensor()
+    monkeypatch.setattr(waits.log, "warning", lambda said, *values: warnings.append(said % values))
+    assert waits.poke(NO_CONTEXT)
+    assert waits.execute_complete(NO_CONTEXT, {"status": "completed", "error": error}) == "a-job"
+    said = f"Job a-job is completed, but its record has an error: {error}"
+    assert [each for each in warnings if "a-job" in each] == ([said] * 2 if error else [])
 
 
 class TestAWaitWithoutTheTriggererThatIsRefused:

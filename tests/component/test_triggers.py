@@ -20,6 +20,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from learnosity import end_in_triggerer, trigger_requests, triggers
 from learnosity.api import poll_intervals, polling, refusals
 from learnosity.api.client import LearnosityClient
+from learnosity.api.jobs import Job
 from learnosity.api.poll_intervals import PollResult
 from learnosity.errors import PermanentApiError, TransientError
 from learnosity.job_report import JobState
@@ -241,6 +242,17 @@ class TestTheEndInTheTriggerer:
             "wait_for_job",
             2,
         )
+
+    @pytest.mark.parametrize("error", [None, "3 of 4 input files could not be read"])
+    async def test_of_a_job_with_an_error_warns(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Any
+    ) -> None:
+        async def last_of(self: LearnosityJobTrigger, results: Any) -> PollResult:
+            return PollResult(Job("a-job", "completed", error=error), final=True)
+
+        monkeypatch.setattr(LearnosityJobTrigger, "_last_of", last_of)
+        assert isinstance(await self.the_end("a-job", Supervisor(), monkeypatch), TaskSuccessEvent)
+        assert ("could not be read" in capsys.readouterr().out) is bool(error)
 
     @pytest.mark.parametrize("task", [TASK, None])
     @pytest.mark.parametrize("supervisor", [Supervisor(OSError("the API server is away")), None])
