@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from learnosity.api.jobs import Job
 
 
+# For a job that has perhaps ended without a dataset, and is not documented to have.
+START_OVER = (
+    "If it has ended without a dataset, delete the state of create_dataset (docs/reliability.md, 'Starting over on "
+    "purpose'), then clear create_dataset: a fresh dataset is made."
+)
+
+
 def halted(reference: str, error: str | None) -> JobHaltedError:
     """The error for a job that ended without a dataset.
 
@@ -60,12 +67,21 @@ def refused(kind: object, message: str) -> PermanentError:
 def why_unfinished(job: Job | None, error: LearnosityError | None) -> str:
     """What the last poll before the deadline says about its cause; "" = nothing, because the job still runs.
 
+    A status that is not documented may be that of a job that has ended. Then the message says how to start over.
+
     :param job: the job, as it was listed; None = it was not listed.
     :param error: why the poll failed; None = it did not.
     """
+    from learnosity.api.jobs import STATUSES
+
     if error is not None:
         return f"The last poll failed: {error}"
-    return "" if job else "At the last poll, Learnosity did not list it: check job_reference and the connection."
+    if job is None:
+        return "At the last poll, Learnosity did not list it: check job_reference and the connection."
+    if job.status in STATUSES and not job.error:
+        return ""
+    said = f", and its error: {job.error[:1000].rstrip('. ')}" if job.error else ""
+    return f"At the last poll, its status was: {job.status}{said}. {START_OVER}"
 
 
 def timed_out(reference: str, minutes: object, why: str) -> AirflowSensorTimeout:

@@ -5,7 +5,7 @@ A job ends as `completed` or `halted`. A job with an unknown status, or without 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -88,18 +88,24 @@ async def read_jobs(ask: Callable[[Mapping[str, Any]], Awaitable[Reply]], reques
         known.update(job.reference.casefold() for job in page)
         jobs += page
         if (wanted <= known) if wanted else len(jobs) >= request["limit"]:
-            return jobs
+            return _ends_first(jobs)
         cursor = reply.next_page
         if cursor is None or (cursors and not page):
             if reply.meta.get("has_more") is True:
                 raise _not_understood("it says that there are more jobs, and not how to get them")
             _check_count(reply, len(jobs), request["limit"])
-            return jobs
+            return _ends_first(jobs)
         if cursor in cursors or (cursors and len(known) == before):
             raise _not_understood("it has the same page twice")
         if len(cursors) == MAX_PAGES - 1:
             raise _not_understood(f"it has more than {MAX_PAGES} pages")
         cursors.append(cursor)
+
+
+def _ends_first(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, each record of a job that has ended in place of other records of the same job. Their number stays."""
+    ended = {job.reference.casefold(): job for job in reversed(jobs) if job.is_terminal}
+    return [ended.get(job.reference.casefold(), job) for job in jobs]
 
 
 def listed(reply: Reply, limit: int) -> list[Any]:
@@ -160,6 +166,8 @@ def parse_job(record: Any) -> Job:
         keys = ", ".join(sorted({wording(str(key)[:80]) for key in known})[:20]) or "no keys"
         raise UnexpectedReplyError(f"Learnosity's list of jobs has a record without a reference ({keys}).")
     status, error = known.get("status"), known.get("error")
+    if isinstance(status, list) and len(status) == 1:
+        status = status[0]
     others = {key: value for key, value in known.items() if key not in ("reference", "job_reference", "status")}
     return Job(
         reference=reference,

@@ -29,17 +29,17 @@ def _set(text: str) -> frozenset[str]:
 # because it may be the name of a person or a group.
 _WORDS = _set(
     """
-    a able about above accepted access add addition additional after again all allowed already also an and
+    a able aborted about above accepted access add addition additional after again all allowed already also an and
     another any api are array as associated at available back bad based be because been before begin being below
-    between body boolean both browser but by bytes call called calls can cannot certain change changed character
-    characters check client code codes column columns combined comma commence compile compiled complete
+    between body boolean both browser but by bytes call called calls can canceled cancelled cannot certain change
+    changed character characters check client code codes column columns combined comma commence compile compiled complete
     completed conflict connection consumer contain contained containing contains content could count create
     created csv currently data database dataset datasets date day days decimal decode default define defined
     deleted denied depth detail details did different digits disabled do document documented does domain done
     down duplicate duplicated during each either element elements else empty enabled encoded encoding end ended
     endpoint ends enough entered entries entry error errors exactly exceed exceeded exceeds except exist
     existing exists expect expected expire expired expires extra fail failed failure failures false fatal few
-    fewer field fields file files filter filters first following for forbidden form format formatted found from
+    fewer field fields file files filter filters finished first following for forbidden form format formatted found from
     full generate generated get given greater group groups had halted has have header headers hierarchy higher
     highest hold holds host hostname hour hours http https id identifier identifiers ids if in inactive
     incomplete incorrect index infiles inner input insufficient integer internal into invalid is issue it item
@@ -48,15 +48,15 @@ _WORDS = _set(
     matches maximum memory message method minimum minute minutes mismatch missing more most must ndjson near
     need needed needs negative nested never next no non none nor not nothing null number numbers numeric object
     objects occurred of off on once one only open operation option optional options or order organisation
-    organisations other out over own page parameter parameters parse parsed parsing part parts path pending per
+    organisations other out over own page parameter parameters parse parsed parsing part parts path paused pending per
     period please position positive possible previous problem process processed processing properties property
     provided queued quota range rate reached read readable reading ready reason received record recorded records
     reference references refused region rejected report reports request requested requests require required
     requires response responses result results retrieve retry returned rights row rows rules running same schema
     second seconds security see send sent server service session sessions set shape should signature signatures
     signed size small so some something sort sorted specified start started starts state status stopped storage
-    stored string strings student students submitted success such supplied supported syntax system temporarily
-    temporary text than that the their them then there these they this those thrown time timed timeout times
+    stored string strings student students submitted success succeeded such supplied supported syntax system temporarily
+    temporary terminated text than that the their them then there these they this those thrown time timed timeout times
     timestamp to together token too top total trailing true try type types unable unavailable unexpected
     unfinished unicode unique unknown unprocessed unrecognised unrecognized unsupported until unusable unused up
     update updated upload uploaded uploads url urls use used user users using utf uuid valid validate validated

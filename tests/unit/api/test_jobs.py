@@ -92,7 +92,21 @@ def test_a_record_without_a_reference_is_an_error_and_not_no_job(record: Any) ->
         parse_job(record)
 
 
-@pytest.mark.parametrize("status", [None, "", " ", 3, ["completed"], {"completed": True}])
+@pytest.mark.parametrize(
+    "status",
+    [
+        None,
+        "",
+        " ",
+        3,
+        [],
+        [None],
+        ["completed", "running"],
+        [["completed"]],
+        {"completed": True},
+        {"name": "completed"},
+    ],
+)
 @pytest.mark.parametrize("reference", [{"reference": "17"}, {"reference": 17}, {"job_reference": "17"}])
 def test_a_job_without_a_readable_status_counts_as_running(status: Any, reference: dict[str, Any]) -> None:
     for record in (reference, {**reference, "status": status}):
@@ -229,6 +243,29 @@ def test_the_documented_key_counts_first_wherever_it_stands() -> None:
 def test_a_reply_to_starting_a_job_that_names_no_job_for_certain_is_an_error(data: Any) -> None:
     with pytest.raises(UnexpectedReplyError, match="no `job_reference`"):
         started_job(Reply({"status": True}, data), "a-dataset")
+
+
+@pytest.mark.parametrize("status", ["queued", "completed", "halted", " Completed "])
+def test_a_status_in_a_list_of_one_is_that_status(status: str) -> None:
+    assert parse_job({"reference": "17", "status": [status]}) == parse_job({"reference": "17", "status": status})
+
+
+@pytest.mark.parametrize(
+    "statuses", [["completed", "running"], ["running", "completed"], ["queued", "halted", "queued"]]
+)
+@pytest.mark.parametrize("pages", [True, False])
+async def test_of_several_records_of_a_job_the_one_that_has_ended_counts(statuses: list[str], pages: bool) -> None:
+    records = [{"reference": each, "status": status} for status, each in zip(statuses, ("a", "A", "a"), strict=False)]
+    rest = [[each] for each in records] if pages else [records]
+    number = len(rest)
+
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        page = rest.pop(0)
+        return Reply({"next": len(rest)}, [*page, {"reference": f"b{len(rest)}"}])
+
+    jobs = await read_jobs(ask, {"limit": 50})
+    assert len(jobs) == len(records) + number, "a full list must stay a full one"
+    assert {job.is_terminal for job in jobs if job.is_named("a")} == {True}
 
 
 @pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])
