@@ -188,6 +188,10 @@ class UnexpectedReplyError(PermanentApiError):
     """The API sent a reply that this package does not understand."""
 
 
+class OddEndError(PermanentApiError):
+    """The record of a job says when it has ended, with a status that is not documented."""
+
+
 class JobHaltedError(PermanentError):
     """The job ended without a dataset. The message contains the job's `error`."""
 

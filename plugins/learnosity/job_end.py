@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import (
 )
 
 from learnosity import errors
-from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, PermanentError
+from learnosity.errors import JobHaltedError, LearnosityError, OddEndError, PermanentApiError, PermanentError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseSensorOperator
@@ -74,6 +74,8 @@ def why_unfinished(job: Job | None, error: LearnosityError | None) -> str:
     """
     from learnosity.api.jobs import STATUSES
 
+    if isinstance(error, OddEndError):
+        return str(error)
     if error is not None:
         return f"The last poll failed: {error}"
     if job is None:

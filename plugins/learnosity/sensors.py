@@ -16,6 +16,7 @@ from learnosity.api.defaults import MAX_JOB_MINUTES
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
     LearnosityError,
+    OddEndError,
     PermanentApiError,
     RequestError,
     TransientApiError,
@@ -166,11 +167,13 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Whether the job is completed. False after a transient error, and after a refusal that may pass."""
+        from learnosity.api.refusals import odd_end
         from learnosity.metrics import count_job
 
         is_first, self._polled = not self._polled, True
         try:
-            job = asyncio.run(self._poll())
+            if (job := asyncio.run(self._poll())) is not None and job.has_odd_end:
+                raise odd_end(job)
             self._why = why_unfinished(job, None)
         except LearnosityError as error:
             self._why = why_unfinished(None, error)
@@ -191,10 +194,11 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
 
     def _tolerates(self, error: LearnosityError, context: Context, *, is_first: bool) -> bool:
         """Whether the wait goes on after a refusal: for as long as in the trigger, but not at the first poll."""
+        has_odd_end = isinstance(error, OddEndError)
         if self.deferrable:
-            return False
+            return has_odd_end
         rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
-        if is_first and not rescheduled:
+        if is_first and not rescheduled and not has_odd_end:
             return False
         return not self._kept.note(error, self._store(context), _attempt(context))
 

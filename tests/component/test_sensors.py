@@ -31,7 +31,7 @@ from airflow.sdk.listener import get_listener_manager
 
 from learnosity.api.jobs import Job
 from learnosity.api.poll_intervals import PollResult
-from learnosity.api.refusals import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
+from learnosity.api.refusals import MISCONFIGURED_SECONDS, ODD_END_SECONDS, REFUSAL_SECONDS
 from learnosity.end_in_triggerer import needed_in_worker
 from learnosity.errors import (
     ApiError,
@@ -40,6 +40,7 @@ from learnosity.errors import (
     JobHaltedError,
     LearnosityError,
     MissingExtraError,
+    OddEndError,
     PermanentApiError,
     RequestError,
     TransientError,
@@ -684,6 +685,17 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
             notes[KEY] = kept  # of an earlier release, or damaged
         context["ti"].try_number = 2
         assert not rescheduled().poke(context)
+
+    def test_a_job_that_has_ended_otherwise_ends_it_after_some_minutes(self, poll: list[Any]) -> None:
+        poll += [Job("a-job", "failed", dt_completed="2026-01-01 00:00:09")] * 4
+        notes = Notes()
+        context = context_of(notes=notes) | {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
+        assert not sensor().poke(context), "the trigger goes on"
+        for _ in range(2):
+            assert not rescheduled().poke(context)
+        let_pass(notes, ODD_END_SECONDS + 1)
+        with pytest.raises(OddEndError, match="'failed'.*then clear create_dataset"):
+            rescheduled().poke(context)
 
     @pytest.mark.parametrize("mode", ["poke", "reschedule"])
     def test_fails_at_once_in_the_first_poll(self, poll: list[Any], mode: str) -> None:

@@ -68,6 +68,14 @@ class Job(msgspec.Struct, frozen=True):
             return None
         return max(taken.total_seconds(), 0.0)
 
+    @property
+    def has_odd_end(self) -> bool:
+        """Whether the record says when the job has ended, with a status that is not documented. It may still change."""
+        try:
+            return self.status not in (*STATUSES, NO_STATUS) and bool(datetime.fromisoformat(self.dt_completed or ""))
+        except ValueError:
+            return False
+
     def mentions(self, dataset_id: str) -> bool:
         """Whether the record of the job contains the id of this dataset anywhere, except in the job's reference."""
         return dataset_id.lower() in self.details.lower()

@@ -32,8 +32,8 @@ _WORDS = _set(
     a able aborted about above accepted access add addition additional after again all allowed already also an and
     another any api are array as associated at available back bad based be because been before begin being below
     between body boolean both browser but by bytes call called calls can canceled cancelled cannot certain change
-    changed character characters check client code codes column columns combined comma commence compile compiled complete
-    completed conflict connection consumer contain contained containing contains content could count create
+    changed character characters check client code codes column columns combined comma commence compile compiled
+    complete completed conflict connection consumer contain contained containing contains content could count create
     created csv currently data database dataset datasets date day days decimal decode default define defined
     deleted denied depth detail details did different digits disabled do document documented does domain done
     down duplicate duplicated during each either element elements else empty enabled encoded encoding end ended

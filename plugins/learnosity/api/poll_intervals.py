@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from learnosity.api.jobs import Job
-from learnosity.api.refusals import Refusals
+from learnosity.api.refusals import Refusals, odd_end
 from learnosity.errors import LearnosityError
 
 # One call can ask for several jobs. So it asks for the jobs whose poll is due, and for those whose poll is due soon.
@@ -148,6 +148,14 @@ class Wait:
         latest = min(self.seen + longest, self.last)
         extra = max(begin, last_call, self.began + min(MIN_POLL_SECONDS, longest)) + SPACING_SECONDS
         return min(latest, extra) if calls_left else latest
+
+    def result(self, job: Job | None, now: float) -> PollResult:
+        """The result of a poll that was not refused."""
+        if job is not None and job.has_odd_end:
+            error = odd_end(job)
+            return PollResult(job, error, final=self.refusals.note(error, now))
+        self.refusals.clear()
+        return PollResult(job, final=job is not None and job.is_terminal)
 
     def ended(self, now: float, result: PollResult) -> None:
         """Note how long the job took, for the waits for other jobs of its kind."""

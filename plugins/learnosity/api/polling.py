@@ -226,9 +226,7 @@ class JobPoller:
             return any([await self._poll(client, half, is_half=True) for half in halves])
         self._outage.clear()
         for number, wait in enumerate(call.due, 1):
-            job = jobs.get(wait.reference.casefold())
-            wait.refusals.clear()
-            self._report(wait, PollResult(job, final=job is not None and job.is_terminal))
+            self._report(wait, wait.result(jobs.get(wait.reference.casefold()), time.monotonic()))
             if number % IN_ONE_GO == 0:
                 await asyncio.sleep(0)
         for wait in call.others:

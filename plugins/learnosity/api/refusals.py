@@ -16,6 +16,7 @@ from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
     LearnosityError,
+    OddEndError,
     PermanentApiError,
     WrongAddressError,
 )
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS = 35 * 60.0
 # If the Airflow connection is wrong for this many seconds, the wait ends. Until then, a person may correct it.
 MISCONFIGURED_SECONDS = 5 * 60.0
+# If the record of a job says for this many seconds that the job has ended, with the same status and the same time, and
+# this status is not documented, the wait ends with an error: such a job is neither completed nor halted.
+ODD_END_SECONDS = 5 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
@@ -50,6 +54,9 @@ class Refusals:
 
     def note(self, error: LearnosityError, now: float) -> bool:
         """Note a refusal. Returns whether its kind has lasted so long that the wait ends."""
+        if isinstance(error, OddEndError):  # the poll was not refused; its message differs if the record has changed
+            self.since = {str(error): self.since.get(str(error), now)}
+            return now - self.since[str(error)] >= ODD_END_SECONDS
         if isinstance(error, ConnectionConfigError):
             return now - self.since.setdefault(_CONNECTION, now) >= MISCONFIGURED_SECONDS
         self.since.pop(_CONNECTION, None)  # the connection is not wrong any more
@@ -120,3 +127,13 @@ async def job_if_listed(client: LearnosityClient, reference: str) -> list[Job]:
             raise
         await client.check()
     return []
+
+
+def odd_end(job: Job) -> OddEndError:
+    """The error of a wait for a job that has ended with a status that is not documented (`Job.has_odd_end`)."""
+    said = f", and its error: {job.error[:1000].rstrip('. ')}" if job.error else ""
+    return OddEndError(
+        f"By Learnosity's list, job {job.reference} has ended at {job.dt_completed}. Its status is {job.status!r}, "
+        f"which is neither completed nor halted{said}. Ask Learnosity what it means. For a fresh dataset, delete the "
+        "state of create_dataset (docs/reliability.md, 'Starting over on purpose'), then clear create_dataset."
+    )

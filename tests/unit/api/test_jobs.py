@@ -268,6 +268,13 @@ async def test_of_several_records_of_a_job_the_one_that_has_ended_counts(statuse
     assert {job.is_terminal for job in jobs if job.is_named("a")} == {True}
 
 
+@pytest.mark.parametrize("ended", [None, "", 17, "soon", "0000-00-00 00:00:00", "2026-01-01 00:00:09", "2026-01-01"])
+@pytest.mark.parametrize("status", ["queued", "running", "completed", "halted", None, "failed", "complete", "Ada"])
+def test_only_a_job_with_another_status_and_a_time_of_its_end_has_ended_oddly(status: Any, ended: Any) -> None:
+    odd = status in ("failed", "complete", "Ada") and str(ended).startswith("2026")
+    assert job(status=status, dt_completed=ended).has_odd_end is odd
+
+
 @pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])
 @pytest.mark.parametrize("key", ["error", "results"])
 @pytest.mark.parametrize("brackets", ["[]", ('{"message":', "}")], ids=["lists", "objects"])

@@ -22,6 +22,7 @@ from learnosity.errors import (
     ApiError,
     AuthenticationError,
     ConnectionConfigError,
+    OddEndError,
     PermanentApiError,
     TransientApiError,
     UnexpectedReplyError,
@@ -436,6 +437,33 @@ class TestOddRecords:
             assert looks[-1].job is not None
             assert looks[-1].job.is_completed
         assert isinstance(ends[-1][-1].error, UnexpectedReplyError)
+
+    @pytest.mark.parametrize("status", ["failed", "cancelled", "complete"])
+    async def test_of_a_job_that_has_ended_otherwise_end_its_wait_alone_and_in_the_end(
+        self, status: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(refusals, "ODD_END_SECONDS", 0.2)
+        odd = {"reference": "odd", "status": status, "error": "Out of memory", "dt_completed": "2026-01-01 00:00:09"}
+        client = self.Client({"odd": odd, "sound": {"reference": "sound", "status": "completed"}})
+        async with asyncio.timeout(20):
+            ends = await asyncio.gather(*(wait_for(cast(FakeApi, client), each) for each in client.records))
+        error = ends[0][-1].error
+        assert isinstance(error, OddEndError)
+        assert all(each in str(error) for each in (repr(status), "Out of memory", "2026-01-01 00:00:09"))
+        assert not ends[0][-1].timed_out
+        assert len(ends[0]) > 2
+        assert ends[1][-1].job is not None
+        assert ends[1][-1].job.is_completed
+
+    async def test_of_a_job_that_completes_in_the_end_end_no_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(refusals, "ODD_END_SECONDS", 3600.0)
+        record = {"reference": "odd", "status": "finalising", "dt_completed": "2026-01-01 00:00:09"}
+        client = self.Client({"odd": record})
+        waiting = asyncio.create_task(wait_for(cast(FakeApi, client), "odd"))
+        await until(lambda: client.asked > 3)
+        record["status"] = "completed"
+        async with asyncio.timeout(20):
+            assert (await waiting)[-1].job is not None
 
     async def test_do_no_harm_where_they_are_deep(self) -> None:
         deep: Any = "x"
