@@ -9,7 +9,15 @@ import re
 from typing import Any
 
 from learnosity.results.addresses import is_signed, leads_into
-from learnosity.results.known_keys import DOCUMENTATION_LINKS, known_suffix, link_word, plain_key, words
+from learnosity.results.known_keys import (
+    DOCUMENTATION_LINKS,
+    FAILED_WORDS,
+    NOT_READY_WORDS,
+    known_suffix,
+    link_word,
+    plain_key,
+    words,
+)
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.spoken import says_later, says_part
 from learnosity.results.values import objects
@@ -86,6 +94,9 @@ _PHRASES = re.compile(
 _ADDRESS = re.compile(r"(?:https?://|\b(?:[\w-]{1,40}\.){1,4}learnosity\.com\b)[^\s\"'<>()\[\]]*", re.IGNORECASE)
 # Beside the text of a warning, a value under one of these keys only labels it, or leads to such a page.
 _LABELS = words("code id type level severity deprecated")
+_OF_FILES = re.compile("file|missing|partial|incomplete")
+# Suffixes in the address of such a page. With any other known suffix, the address may be that of a file.
+_PAGES = (None, "html", "pdf", "md")
 _LINKS = DOCUMENTATION_LINKS | words("link url href info moreinfo")
 
 
@@ -105,16 +116,21 @@ def is_about_api(value: Any, dataset_id: str) -> bool:
 def _is_label(word: str, value: Any, dataset_id: str) -> bool:
     """Whether a value beside the text of a warning says nothing more. A code that says that files lack does."""
     if word in _LABELS:
-        says_nothing = not isinstance(value, str) or kind_of(plain_key(value)) is None
-        return says_nothing or value.lower() == "warning"
+        if not isinstance(value, str) or value.lower() == "warning":
+            return True
+        code = plain_key(value)
+        return kind_of(code) is None and code not in NOT_READY_WORDS | FAILED_WORDS and not _OF_FILES.search(code)
     if link_word(word) not in _LINKS or not isinstance(value, str) or not _ADDRESS.fullmatch(value):
         return False
-    suffix = known_suffix(value.partition("?")[0])
-    return suffix in (None, "html", "pdf", "md") and not is_signed(value) and not leads_into(value, dataset_id)
+    return (
+        known_suffix(value.partition("?")[0]) in _PAGES and not is_signed(value) and not leads_into(value, dataset_id)
+    )
 
 
 def _says_so(value: Any, dataset_id: str) -> bool:
     if not isinstance(value, str) or says_part(value) or says_later(value):
+        return False
+    if any(known_suffix(each.partition("?")[0].rstrip(".,;:!")) not in _PAGES for each in _ADDRESS.findall(value)):
         return False
     text = _ADDRESS.sub(" ", value.lower())
     if not _SUBJECT.search(text) or is_signed(value) or leads_into(value, dataset_id):

@@ -28,7 +28,7 @@ from learnosity.results.rows import has_statistics
 from learnosity.results.shape import read_data
 from learnosity.results.signal_keys import Kind, kind_of
 from learnosity.results.signals import Signals
-from learnosity.results.values import integer, is_true, scalars
+from learnosity.results.values import integer, scalars
 
 _STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
 _HEADERS = ("Content-Range", "Link")
@@ -36,7 +36,10 @@ _WHOLE = ("200", "201", "203")  # an HTTP status of these says nothing about the
 # Headers such as `X-Next-Page` and `X-Total-Count` say what the same keys in `meta` say. Those of the second line are
 # about the calls of the account, or about a cache.
 _OF_PAGES: tuple[Kind | None, ...] = ("cursor", "more", "last", "pages", "page", "offset", "limit", "count")
-_OF_CALLS = words("limit remaining limited hits")
+_OF_CALLS = words("limit remaining limited hits hitcount limitexceeded limitreached overflow overflowed capped cutoff")
+# Instead of a cursor or a page, these texts of a header mean that there is none, as does a number below 1.
+_NONE = words("nil undefined na none no null false") | {""}
+_BELOW_ONE = re.compile(r"-\d+|0+")
 _ASIDE = ECHO_KEYS | INPUT_KEYS
 _MAY_BE_DATA = "what stands beside its `data` may be data, too"
 # The unit before the range is any token of HTTP (RFC 9110), such as `dataset_files`.
@@ -51,7 +54,8 @@ def said_by_http(status: int, headers: Iterable[tuple[str, str]]) -> dict[str, s
     for name, value in headers:
         header = name.title()
         if header in _HEADERS or _kind_of_header(header) is not None:
-            said[header] = f"{said[header]}, {value}" if header in said else value
+            is_twice = header in said and (header in _HEADERS or said[header] != value)
+            said[header] = f"{said[header]}, {value}" if is_twice else value
     return said
 
 
@@ -59,7 +63,9 @@ def _kind_of_header(header: str) -> Kind | None:
     """What a header such as `X-Next-Page` is about, if it is about the pages of the listing."""
     word = plain_key(header.removeprefix("X-"))
     kind = kind_of(word) if header.startswith("X-") and word not in _OF_CALLS else None
-    return kind if kind in _OF_PAGES else None
+    # A token such as `X-Sync-Token` may be that of this page, or of something else.
+    is_of_next = kind != "cursor" or word.startswith(("next", "continuation"))
+    return kind if kind in _OF_PAGES and is_of_next else None
 
 
 def note_content(beside: Mapping[str, Any], found: Findings) -> None:
@@ -182,7 +188,8 @@ def note_headers(headers: Mapping[str, str], data: Any, found: Findings) -> None
         if kind == "count":
             _note_total(key, text.strip(), data, found)
         elif kind == "cursor" and not signals.cursors:  # a cursor in the reply itself goes first
-            signals.note(key, text.strip() if is_true(text) else None)
+            is_none = plain_key(text) in _NONE or _BELOW_ONE.fullmatch(text.strip())
+            signals.note(key, None if is_none else text.strip())
         elif kind not in (None, "cursor") and (kind != "pages" or signals.first_page):
             signals.note(key, text.strip())
 

@@ -106,6 +106,7 @@ _REASON = re.compile(
 )
 _FAILURE = re.compile(
     r"\s*(?:failed|failure|error|aborted|halted)\b(?: ?[:.!,(]| - | \d{3}\b)"
+    r"(?!\W+$|\W*(?:(?:no|nil|null|n/?a|zero|0+)\b(?! \w)|(?:none|standard|users?|students?|sessions?)\b|[\d.]+ ?%))"
     r"(?!\W*\d+ (?!(?:(?:result|output) )?(?:files?|outputs?|chunks?|bytes)\b)[a-z])",
     re.IGNORECASE,
 )

@@ -615,6 +615,13 @@ def test_a_total_in_a_header_is_that_of_all_pages_and_a_declared_count_goes_firs
         "as many as allowed, and all": ({"X-Per-Page": "2", "X-Total": "2"}, [A, B], True),
         "the calls": ({"X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "1", "X-Remaining": "9"}, [A], True),
         "the calls again": ({"X-Limit": "1", "X-Rate-Limit-Limit": "1", "X-Cache-Hits": "7", "X-Hits": "7"}, [A], True),
+        "the calls once more": ({"X-Hit-Count": "7", "X-Limit-Exceeded": "false", "X-Limit-Reached": "0"}, [A], True),
+        "a token of this page": ({"X-Sync-Token": "t", "X-Cursor": "c", "X-Page-Token": "t"}, [A], True),
+        **{
+            f"no next page: {text}": ({"X-Next-Page": text}, [A], True)
+            for text in ("-1", "0", "nil", "-", "n/a", "None")
+        },
+        "no limit that ends the listing": ({"X-Limit-Exceeded": "false", "X-Per-Page": "2"}, [A, B], False),
         "anything else": (
             {"X-Request-Id": "1", "X-Powered-By": "x", "X-Frame-Options": "DENY", "Count": "9"},
             [A],
@@ -674,3 +681,9 @@ def test_the_error_proposes_a_declaration_only_where_one_may_help() -> None:
     for reading, may_help in refused:
         assert isinstance(reading, NotUnderstood)
         assert ("declare that in the extra `results`" in str(reading.error())) == may_help, reading
+
+
+def test_a_header_that_a_proxy_repeats_is_read_once() -> None:
+    headers = [("X-Page", "1"), ("X-Page", "1"), ("X-Total-Pages", "1"), ("x-total-pages", "1"), ("X-Total", "1")]
+    assert said_by_http(200, headers) == {":status": "200", "X-Page": "1", "X-Total-Pages": "1", "X-Total": "1"}
+    assert said_by_http(200, [("X-Total-Pages", "1"), ("X-Total-Pages", "3")])["X-Total-Pages"] == "1, 3"

@@ -21,6 +21,8 @@ LEGAL = (
     *("Error: none", "Errors: 0", "Failed: 0", "Failed: 0 of 12", "Failed: 3 sessions", "Timeout: 60 s"),
     *("Deleted after 30 days", "Expired after 1 hour", "Stopped at 10 pages", "Invalid when empty"),
     *("Error when fetching files: see docs", "Error analysis by question", "Failed sessions are excluded"),
+    *("Failed: n/a", "Failed: zero", "Error. None found", "Failed: 12 %"),
+    *("Failed: students with score below 50", "Error: standard error of the mean"),
     *("Deleted: users who left", "Partial credit is given", "Pending sessions are excluded", "Rejected: 3 responses"),
 )
 
