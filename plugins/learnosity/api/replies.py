@@ -39,8 +39,8 @@ _TRANSIENT_STATUSES = frozenset({408, 425})
 _CLOCK_CODES = frozenset({41004, 41007})
 # Error codes that are about the Airflow connection as a whole, not about what one call asks for. For example, the key,
 # secret or `domain` is wrong, or the `version` is too old. Until a person corrects this, every call fails.
-# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too. 20012 is not: a wrong address gets
-# it, and perhaps a call for something that does not exist (`is_about_address`).
+# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too. 20012 is not: the API replies with
+# it at a wrong address, and perhaps also if a job does not exist. `api/refusals.py` finds out which.
 _CONNECTION_CODES = frozenset({40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 # If a `get` is refused with one of these codes, the API perhaps does not have the dataset yet, or only a part of it.
