@@ -197,7 +197,9 @@ _TOTAL_OF_SIZES = re.compile(
     r"(?:total|sum|combined|overall|of|all|the|in|files?|results?|outputs?|downloads?|content|length|sizes?|bytes?)+"
 )
 _ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|{_KEYS}|hits)(?:of(?:{'|'.join(STATISTICS)}))?")
-# In keys of counts of what this page has. `total_found` is the number of all; `total_items of pages` is a name of ours.
+# Found in a key whose count is only of what this page has, such as `total_returned` or `batch_total`. Even if it is
+# right, more pages may follow. Not found in three kinds of keys whose count is of all: `total_found`, plurals such as
+# `total_chunks`, and names that `Findings.note_box` makes, such as `total_items of pages`.
 _HERE = re.compile("returned|listed|shown|(?<!total)found|(?:batch|chunk)(?!e?s)|(?<!of)page")
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 

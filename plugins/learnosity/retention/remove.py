@@ -111,8 +111,9 @@ async def remove(
     try:
         left = await uploads()
     except TransientStorageError as error:
-        # The mark stays, and the next try removes the uploads. But where files may be left, this try has to say so:
-        # the next one could not know that any more.
+        # The store cannot remove the unfinished uploads for now. Usually, the error is raised. Then the mark stays, and
+        # the next try removes them. But if files of the dataset may be left, this try has to say so and ends: the
+        # manifest is deleted, so the next try could not know that files are left.
         if not found.is_published or (not partly and named.files >= found.files):
             raise
         left = f"removed, but parts of its files may be left in unfinished uploads: {error}"
