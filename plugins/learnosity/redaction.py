@@ -17,7 +17,7 @@ MAX_TEXT = 8000
 # U+2028 is a line end, too: `storage.errors.first_line` puts it in place of the line breaks of a text.
 _WORD_ENDS = " \t\n\u2028\"'<>"
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
-# another URL.
+# another URL. The limit keeps the time short.
 _MAX_DECODINGS = 10
 _ESCAPE = re.compile(r"\\{1,8}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([/\"']))")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")

@@ -32,7 +32,9 @@ from learnosity.results.values import integer, scalars
 
 _STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
 _HEADERS = ("Content-Range", "Link")
-_WHOLE = ("200", "201", "203")  # an HTTP status of these says nothing about the listing
+# With one of these HTTP statuses, the listing may be whole. Any other status that begins with 2 is a sign that it is
+# not: 202 means that the work is not done yet, 206 that the reply is a part. `note_headers` refuses the others.
+_WHOLE = ("200", "201", "203")
 # Headers such as `X-Next-Page` and `X-Total-Count` say what the same keys in `meta` say. Those of the second line are
 # about the calls of the account, or about a cache.
 _OF_PAGES: tuple[Kind | None, ...] = ("cursor", "more", "last", "pages", "page", "offset", "limit", "count")

@@ -45,7 +45,9 @@ _BY_BOTO3 = frozenset(
     }
 )  # fmt: skip
 _TIMES = ("Expires", "ObjectLockRetainUntilDate")  # these may also be numbers: seconds since 1970
-_CHECKED_LATER = ("BucketKeyEnabled", "Metadata", "RequestPayer")  # each of these has a check of its own
+# `_set_arguments` refuses a value that is not a text, but not for these names. Each of them is checked in its own way:
+# `BucketKeyEnabled`, for example, has to be true or false.
+_CHECKED_LATER = ("BucketKeyEnabled", "Metadata", "RequestPayer")
 _REFUSED = {
     "ContentType": "each file has its own",
     "ContentEncoding": "each file has its own",
