@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 # Maximum number of characters. A longer text is cut before it is redacted, because redacting a very long text takes
 # long, and an attacker may have sent one.
 MAX_TEXT = 8000
+_MAX_PATH = 1000  # the same for the path of a URL
 # U+2028 is a line end, too: `storage.errors.first_line` puts it in place of the line breaks of a text.
 _WORD_ENDS = " \t\n\u2028\"'<>"
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
@@ -116,8 +117,16 @@ def redact(url: str) -> str:
         return "<unreadable URL>"
     host = f"[{host}]" if ":" in host else host
     query = "?…" if parts.query else ""
-    # A signature may stand in the path: behind a `;`, or behind a `?` that is encoded. `redact_text` removes it.
-    return redact_text(f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}")
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{_path(parts.path)}{query}"
+
+
+def _path(path: str) -> str:
+    """A path without a secret: a signature may stand in it, behind a `;`, or behind a `?` that is encoded."""
+    shown = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH].rpartition('/')[0]}/…"
+    plain = unquote(shown)
+    redacted = redact_text(plain)
+    # What is decoded could begin a new line of a log, so the path is shown as it is in the URL if it has no secret.
+    return shown if redacted == _CONTROL.sub(" ", plain) else " ".join(redacted.split())
 
 
 def redact_text(text: str) -> str:

@@ -286,6 +286,27 @@ def test_no_secret_in_the_path_of_a_url_survives(secret: str, name: str, mark: s
     assert shown.startswith("https://host.example:8443/in/0.ndjson")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/up/0%0A2026-11-30%20ERROR%20forged", "/a%09b", "/a%2Fb%25c", "/a%23b/c.json", "/r%E2%80%A8x", "/a b"),
+        *("/reports/2026/dt=2026-11-30/out.json", "/reports/11111111-2222-4333-8444-555555555555/group.json"),
+    ],
+)
+def test_a_path_without_a_secret_is_shown_as_it_is_in_the_url(path: str) -> None:
+    assert redact(f"https://host.example{path}?sig=1") == f"https://host.example{path}?…"
+
+
+def test_a_path_with_a_secret_begins_no_new_line() -> None:
+    shown = redact("https://host.example/up/0%0A2026-11-30%20ERROR;X-Amz-Signature=abcdef0123")
+    assert shown.splitlines() == [shown]
+    assert "abcdef" not in shown
+
+
+def test_of_a_very_long_url_host_and_begin_are_shown() -> None:
+    assert redact(f"https://host.example/a/{'b' * 10_000}") == "https://host.example/a/…"
+
+
 @pytest.mark.parametrize("path", ["a" * 10**6, ";X-Amz-Signature=" * 10**5, "%3F" * 10**5, "/a" * 10**5, "%25" * 10**5])
 def test_a_long_url_does_not_take_long(path: str) -> None:
     began = time.process_time()

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from learnosity.api.message_redaction import wording
 from learnosity.api.replies import Reply, require_text
-from learnosity.errors import UnexpectedReplyError
+from learnosity.errors import PermanentApiError, UnexpectedReplyError
 
 COMPLETED = "completed"
 HALTED = "halted"
@@ -27,6 +27,9 @@ STATUSES = ("queued", "running", COMPLETED, HALTED)
 REFERENCES_PER_CALL = 50
 # If a reply has the cursor of a next page all the same, at most this many pages are read.
 MAX_PAGES = 20
+# An API may send a cursor with each list, and refuse or ignore it in a request. If the first page has a number of jobs
+# that is no multiple of this number, it was not cut at the size of a page, so it is the whole list then.
+_ROUND = 5
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -70,11 +73,17 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def has_odd_end(self) -> bool:
-        """Whether the record says when the job has ended, with a status that is not documented. It may still change."""
+        """Whether the record says when the job has ended, with a status that is not documented. It may still change.
+
+        A time before the job was created, such as 1970-01-01, or one in the future is none.
+        """
         try:
-            return self.status not in (*STATUSES, NO_STATUS) and bool(datetime.fromisoformat(self.dt_completed or ""))
+            ended = datetime.fromisoformat(self.dt_completed or "")
         except ValueError:
             return False
+        ended = ended if ended.tzinfo else ended.replace(tzinfo=UTC)
+        is_past = ended.year >= 2000 and ended < datetime.now(UTC) + timedelta(minutes=5)
+        return self.status not in (*STATUSES, NO_STATUS) and is_past and self.seconds != 0
 
     def mentions(self, dataset_id: str) -> bool:
         """Whether the record of the job contains the id of this dataset anywhere, except in the job's reference."""
@@ -90,24 +99,37 @@ async def read_jobs(ask: Callable[[Mapping[str, Any]], Awaitable[Reply]], reques
     wanted = {reference.casefold() for reference in request.get("references", ())}
     jobs, known, cursors = list[Job](), set[str](), list[str]()
     while True:
-        reply = await ask({**request, "next": cursors[-1]} if cursors else request)
+        try:
+            reply = await ask({**request, "next": cursors[-1]} if cursors else request)
+        except PermanentApiError:
+            if len(cursors) == 1 and _is_uncut(len(known)):
+                return _ends_first(jobs)
+            raise
         page = [parse_job(record) for record in _records(reply)]
         before = len(known)
         known.update(job.reference.casefold() for job in page)
+        if page and cursors and len(known) == before:
+            if len(cursors) == 1 and _is_uncut(before):
+                return _ends_first(jobs)
+            raise _not_understood("it has the same page twice")
         jobs += page
         if (wanted <= known) if wanted else len(jobs) >= request["limit"]:
             return _ends_first(jobs)
-        cursor = reply.next_page
+        cursor = None if isinstance(reply.meta.get("next"), bool) else reply.next_page
         if cursor is None or (cursors and not page):
             if reply.meta.get("has_more") is True:
                 raise _not_understood("it says that there are more jobs, and not how to get them")
             _check_count(reply, len(jobs), request["limit"])
             return _ends_first(jobs)
-        if cursor in cursors or (cursors and len(known) == before):
+        if cursor in cursors:
             raise _not_understood("it has the same page twice")
         if len(cursors) == MAX_PAGES - 1:
             raise _not_understood(f"it has more than {MAX_PAGES} pages")
         cursors.append(cursor)
+
+
+def _is_uncut(jobs: int) -> bool:
+    return jobs == 0 or jobs % _ROUND != 0
 
 
 def _ends_first(jobs: Sequence[Job]) -> list[Job]:
@@ -170,7 +192,7 @@ def parse_job(record: Any) -> Job:
     reference = known.get("reference") or known.get("job_reference")
     if isinstance(reference, int) and not isinstance(reference, bool):
         reference = str(reference)
-    if not isinstance(reference, str):
+    if not isinstance(reference, str) or not reference.strip():
         keys = ", ".join(sorted({wording(str(key)[:80]) for key in known})[:20]) or "no keys"
         raise UnexpectedReplyError(f"Learnosity's list of jobs has a record without a reference ({keys}).")
     status, error = known.get("status"), known.get("error")

@@ -32,7 +32,7 @@ REFUSAL_SECONDS = 35 * 60.0
 MISCONFIGURED_SECONDS = 5 * 60.0
 # If the record of a job says for this many seconds that the job has ended, with the same status and the same time, and
 # this status is not documented, the wait ends with an error: such a job is neither completed nor halted.
-ODD_END_SECONDS = 5 * 60.0
+ODD_END_SECONDS = 35 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0

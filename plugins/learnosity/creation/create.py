@@ -184,19 +184,21 @@ class _Creation:
                 await self.notes.save_if_possible(replace(self._noted, nothing_done=True))
             if error.nothing_done or (file_count and not isinstance(error, TransientApiError)):
                 raise
-            return self._lost(error, "The reply was lost.")
+            return await self._lost(error, "The reply was lost.")
         try:
             return await self._initialised(reply, upload)
         except UnexpectedReplyError as error:
             if file_count:  # the call starts no job then
                 raise
-            return self._lost(error, "The reply is not understood.")
+            return await self._lost(error, "The reply is not understood.")
 
-    def _lost(self, error: LearnosityError, what: str) -> Decision:
+    async def _lost(self, error: LearnosityError, what: str) -> Decision:
         """What follows if the reply to a call that may have had an effect says nothing that can be used."""
         self.failure = error
-        self.unread = None if isinstance(error, TransientApiError) else error
         log.warning("%s %s", what, error)
+        if not isinstance(error, TransientApiError):
+            self.unread = error
+            await self.notes.save(replace(self._noted, unread=True))
         self.seen = Seen()
         return self._decide()
 
@@ -263,9 +265,9 @@ class _Creation:
             if isinstance(error, NotReadyError):
                 self.failure = error
                 return fresh(f"It lacks input that was uploaded, and no job was started. {error}")
-            if error.nothing_done or self.commences > 1:
+            if error.nothing_done or (self.commences > 1 and isinstance(error, TransientApiError)):
                 raise  # if the saved step is `commencing`, the next attempt reads the list of jobs first
-            return self._lost(error, "The reply to starting the job was lost, or is not understood.")
+            return await self._lost(error, "The reply to starting the job was lost, or is not understood.")
         return await self._started(state, reference)
 
     async def _started(self, state: CreationState, reference: str) -> Decision:

@@ -123,17 +123,20 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
             f"The job of dataset {noted.dataset_id} is not listed yet.",
             wait_seconds=POLL_WAITS_SECONDS[seen.polls],
         )
-    if not suspects and not seen.job_exists:
+    was_listed = any(job.mentions(noted.dataset_id) for job in seen.jobs)
+    if not suspects and not seen.job_exists and not noted.unread and not was_listed:
         if noted.step == "commencing":
             return Decision(Action.START, f"No job was created since: the job of {noted.dataset_id} is started now.")
         return Decision(Action.FRESH, f"No job was created since: dataset {noted.dataset_id} was not begun.")
-    found = (
-        f"{len(suspects)} job(s) may have been created since, and none of them names this dataset"
-        if suspects
-        else "Learnosity says that the job was started, but does not list it"
-    )
+    found = "Learnosity says that the job was started, but does not list it"
+    if suspects:
+        found = f"{len(suspects)} job(s) may have been created since, and none of them names this dataset"
+    elif noted.unread:
+        found = "The reply to the call that starts the job was not understood, and the job is not listed"
+    elif was_listed and not seen.job_exists:
+        found = "A job that was listed before the call names this dataset, and no other job does"
     doubt = f"{found}: dataset {noted.dataset_id} is left alone"
-    if fixed_id:
+    if fixed_id or noted.unread:
         return Decision(Action.GIVE_UP, f"{doubt}.", doubtful=True)
     return Decision(Action.FRESH, f"{doubt} and a fresh one is made.", doubtful=True)
 

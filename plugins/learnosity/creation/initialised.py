@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from learnosity.api.message_redaction import wording
 from learnosity.api.replies import Reply, text_of
 from learnosity.creation.upload import upload_urls
 from learnosity.errors import UnexpectedReplyError
+
+log = logging.getLogger(__name__)
+
+_NO_ERROR = ("", "0", "none", "null", "no", "no error", "no errors", "false", "ok")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,14 @@ def read_initialised(reply: Reply, dataset_id: str, file_count: int, *, fixed: b
             f"Learnosity gave the dataset another id than {dataset_id}, which the run config names. Look at Learnosity "
             "for the other dataset; then run again without dataset_id."
         )
-    _check_no_error(reply)
-    reference = text_of(reply, "job_reference")
+    reference, error = text_of(reply, "job_reference"), _stated_error(reply)
+    if error and reference:
+        log.warning("Learnosity's reply names a job, and states an error: %s", error)
+    elif error:
+        raise UnexpectedReplyError(
+            f"Learnosity's reply to the call that initialises the dataset states an error: {error}. Nothing was "
+            "uploaded. Correct what it names; then run again."
+        )
     if file_count:
         if reply.find("job_reference"):
             raise UnexpectedReplyError(
@@ -60,14 +73,20 @@ def read_initialised(reply: Reply, dataset_id: str, file_count: int, *, fixed: b
     return Initialised(given, [], reference)
 
 
-def _check_no_error(reply: Reply) -> None:
-    """Check that the reply, or what it says of one input file, does not state an error beside its URLs or its job."""
-    for key in ("errors", "error"):
-        if stated := reply.find(key):
-            raise UnexpectedReplyError(
-                f"Learnosity's reply to the call that initialises the dataset states `{key}`: {wording(stated)}. "
-                "Nothing was uploaded. Correct what it names; then clear the task."
-            )
+def _stated_error(reply: Reply) -> str:
+    """The error that the reply states, or what it says of one input file; "" = none. It quotes no values."""
+    return next((wording(text) for text in _errors(reply.data, False)), "")
+
+
+def _errors(value: Any, is_error: bool, depth: int = 4) -> Iterator[str]:
+    """The texts under `error` and `errors`. A number, such as a code 0, may mean that there is no error."""
+    if isinstance(value, dict | list) and depth:
+        for key, each in value.items() if isinstance(value, dict) else (("", each) for each in value):
+            yield from _errors(each, is_error or key in ("error", "errors"), depth - 1)
+    elif is_error and isinstance(value, str) and value.strip(" .").casefold() not in _NO_ERROR:
+        yield value
+    elif is_error and value is True:
+        yield "true"
 
 
 def _bare(dataset_id: str) -> str:

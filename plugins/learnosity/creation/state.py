@@ -82,6 +82,7 @@ class CreationState(msgspec.Struct, frozen=True):
     :param sealed_urls: upload URLs, encrypted.
     :param known_jobs: jobs that were listed before the step. None of them can be the job of this dataset.
     :param suspects: jobs that were listed after a lost reply. Each of them may be the job of this dataset.
+    :param unread: the reply to a call that may have started the job was not understood. So it is never sent again.
     :param nothing_done: the call that initialises the dataset certainly had no effect, so no job can run.
     :param identity: the account, request and input that the dataset is made from.
     :param request: the SET request that was sent, without its security part.
@@ -106,6 +107,7 @@ class CreationState(msgspec.Struct, frozen=True):
     input: InputInfo | None = None
     suspects: tuple[str, ...] = ()
     nothing_done: bool = False
+    unread: bool = False
 
     @classmethod
     def begun(

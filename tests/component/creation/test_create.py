@@ -656,14 +656,33 @@ class TestTheReplyToInitialise:
     ) -> None:
         urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
         faked(simulator, dataset_id=WANTED, input_files=urls, **stated)
-        with pytest.raises(UnexpectedReplyError, match=r"states `errors?`: .*Nothing was uploaded"):
+        with pytest.raises(UnexpectedReplyError, match="states an error: .*Nothing was uploaded"):
             await attempt(simulator, Notes(), dataset_id=WANTED)
         assert not simulator.stats.calls[PUT]
 
-    @pytest.mark.parametrize("stated", [{"errors": []}, {"error": None}, {"error": ""}, {"errors": {}}], ids=repr)
+    @pytest.mark.parametrize(
+        "stated",
+        [
+            *({"errors": []}, {"error": None}, {"error": ""}, {"errors": {}}, {"errors": [None]}, {"error": False}),
+            *({"error": {"code": 0, "message": ""}}, {"errors": {"input_files": []}}, {"error": "No error."}),
+        ],
+        ids=repr,
+    )
     async def test_may_say_that_there_is_no_error(self, simulator: Simulator, stated: dict[str, Any]) -> None:
         faked(simulator, dataset_id=WANTED, job_reference="a-job", **stated)
         assert (await attempt(simulator, Notes(), request=WITHOUT_FILES)).job_reference == "a-job"
+        simulator.faults.clear()
+        urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
+        faked(simulator, dataset_id=WANTED, input_files=urls, **stated)
+        with pytest.raises(PermanentApiError, match="the URLs of each expired"):  # they were used: nobody is there
+            await attempt(simulator, Notes())
+
+    async def test_that_names_a_job_beside_an_error_is_taken_and_the_log_says_the_error(
+        self, simulator: Simulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        faked(simulator, dataset_id=WANTED, job_reference="a-job", error="quota")
+        assert (await attempt(simulator, Notes(), request=WITHOUT_FILES)).job_reference == "a-job"
+        assert any("names a job, and states an error" in each for each in warnings(caplog))
 
     @pytest.mark.parametrize("reference", [None, "", 0], ids=repr)
     async def test_may_have_the_other_key_without_a_value(self, simulator: Simulator, reference: Any) -> None:
@@ -854,6 +873,12 @@ class TestLostReplies:
         else:
             with pytest.raises(UnexpectedReplyError, match="job_reference"):
                 await attempt(simulator, notes, request=request_)
+            # Neither another try nor a person who clears the task starts a second job.
+            simulator.faults.add(FaultRule(match=JOBS, kind="status", status=503, times=20))
+            for _ in range(2):
+                with pytest.raises(LearnosityError):
+                    await attempt(simulator, notes, request=request_)
+                simulator.faults.clear()
         assert list(jobs_of(simulator).values()) == [1]
 
     @pytest.mark.parametrize("kind", ["lost_reply", "reset", "truncate", "non_json"])

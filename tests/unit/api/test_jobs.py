@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from learnosity.api.jobs import MAX_PAGES, Job, listed, parse_job, read_jobs, started_job
 from learnosity.api.poll_intervals import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
 from learnosity.api.replies import Reply, parse_reply
-from learnosity.errors import UnexpectedReplyError
+from learnosity.errors import PermanentApiError, UnexpectedReplyError
 
 REFERENCE = "9fd443d0-2b4f-4315-aec6-708da3d30d49"
 
@@ -187,7 +188,10 @@ class TestPages:
             pytest.param([([], {"has_more": True})], id="none, and more"),
             pytest.param([(["a"], {"next": "1"}), ([], {"next": "2", "has_more": True})], id="an empty page, and more"),
             pytest.param([(["a"], {"next": "1"}), (["b"], {"next": "1"})], id="a cursor twice"),
-            pytest.param([(["a"], {"next": "1"}), (["a"], {"next": "2"})], id="the same page twice"),
+            pytest.param([([*"abcde"], {"next": "1"}), ([*"abcde"], {"next": "2"})], id="the same page twice"),
+            pytest.param(
+                [(["a"], {"next": "1"}), (["b"], {"next": "2"}), (["b"], {"next": "3"})], id="the last page twice"
+            ),
             pytest.param([(["a"], {"next": "1"}), (["b"], {"records": 3})], id="fewer than it says"),
             pytest.param([([str(n)], {"next": str(n)}) for n in range(MAX_PAGES + 1)], id="too many"),
         ],
@@ -273,6 +277,45 @@ async def test_of_several_records_of_a_job_the_one_that_has_ended_counts(statuse
 def test_only_a_job_with_another_status_and_a_time_of_its_end_has_ended_oddly(status: Any, ended: Any) -> None:
     odd = status in ("failed", "complete", "Ada") and str(ended).startswith("2026")
     assert job(status=status, dt_completed=ended).has_odd_end is odd
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        *("1970-01-01 00:00:00", "0001-01-01 00:00:00", "1999-12-31", "2026-01-01 00:00:00", "2025-12-31 23:59:59"),
+        (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        (datetime.now() + timedelta(days=2)).isoformat(),
+    ],
+)
+def test_a_time_before_the_job_began_or_in_the_future_is_no_end(ended: str) -> None:
+    assert not job(status="finishing", dt_created="2026-01-01 00:00:00", dt_completed=ended).has_odd_end
+
+
+@pytest.mark.parametrize("cursor", ["CUR", "0", 50, True])
+@pytest.mark.parametrize("number", [0, 1, 7, 49])
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_cursor_that_the_api_sends_with_each_list_and_cannot_read_changes_nothing(
+    cursor: Any, number: int, refuses: bool
+) -> None:
+    asked = list[Mapping[str, Any]]()
+
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        asked.append(request)
+        if refuses and "next" in request:
+            raise PermanentApiError("unknown field", code=20009)
+        return Reply({"next": cursor}, [{"reference": f"r{each}"} for each in range(number)])
+
+    assert [each.reference for each in await read_jobs(ask, {"limit": 50})] == [f"r{each}" for each in range(number)]
+    assert len(asked) == (1 if cursor is True else 2)
+
+
+@pytest.mark.parametrize("number", [5, 10, 20, 25])
+async def test_a_list_that_may_be_cut_at_the_size_of_a_page_is_not_the_whole(number: int) -> None:
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        return Reply({"next": "CUR"}, [{"reference": f"r{each}"} for each in range(number)])
+
+    with pytest.raises(UnexpectedReplyError, match="same page twice"):
+        await read_jobs(ask, {"limit": 50})
 
 
 @pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])

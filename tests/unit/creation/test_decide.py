@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.creation.decide import (
@@ -304,6 +305,38 @@ CASES = [
         action=Action.ASK,
         says="not listed yet",
         waits=POLL_WAITS_SECONDS[1],
+    ),
+    Case(
+        name="a job that names the dataset, was listed before the call and is the only one leaves a doubt",
+        noted=noted("commencing", known_jobs=("helper",)),
+        seen=Seen((job("helper", "completed", of=DATASET),), POLLS_FOR_NOTHING),
+        action=Action.FRESH,
+        says="was listed before the call names this dataset",
+        doubtful=True,
+    ),
+    Case(
+        name="a call whose reply was not understood is never sent again",
+        noted=replace(noted("commencing"), unread=True),
+        seen=Seen((), POLLS_FOR_NOTHING),
+        action=Action.GIVE_UP,
+        says="was not understood, and the job is not listed",
+        doubtful=True,
+    ),
+    Case(
+        name="nor is a dataset without input begun anew then",
+        noted=replace(noted("initialising", files=0), unread=True),
+        seen=Seen((job("new"),), POLLS_FOR_DOUBT),
+        action=Action.GIVE_UP,
+        says="is left alone",
+        doubtful=True,
+    ),
+    Case(
+        name="a call whose reply was not understood leads to its job",
+        noted=replace(noted("commencing"), unread=True),
+        seen=Seen((job("mine", of=DATASET),), 1),
+        action=Action.REATTACH,
+        says="Job mine of dataset",
+        reference="mine",
     ),
     Case(
         name="of two jobs that name the dataset, the one that was not halted is taken over",
