@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ from learnosity.errors import JobHaltedError, LearnosityError, OddEndError, Perm
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseSensorOperator
-    from structlog.typing import FilteringBoundLogger
 
     from learnosity.api.jobs import Job
 
@@ -43,13 +41,14 @@ def halted(reference: str, error: str | None) -> JobHaltedError:
     )
 
 
-def warn_of_error(log: logging.Logger | FilteringBoundLogger, reference: str, error: str | None) -> None:
+def warn_of_error(warn: Callable[[str, str, str], object], reference: str, error: str | None) -> None:
     """Log the error of a job that is completed all the same: its dataset may lack something.
 
+    :param warn: logs a warning: a format and its values.
     :param error: what Learnosity says about it; None = nothing.
     """
     if error:
-        log.warning("Job %s is completed, but its record has an error: %s", reference, error[:1000])
+        warn("Job %s is completed, but its record has an error: %s", reference, error[:1000])
 
 
 def refused(kind: object, message: str) -> PermanentError:

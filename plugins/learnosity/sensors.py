@@ -189,7 +189,7 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")
         if job is None or not job.is_completed:
             return False
-        warn_of_error(self.log, job.reference, job.error)
+        warn_of_error(self.log.warning, job.reference, job.error)
         return True
 
     def _tolerates(self, error: LearnosityError, context: Context, *, is_first: bool) -> bool:
@@ -253,7 +253,7 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
         reference = str((event or {}).get("job_reference") or self.job_reference)
         if status == WaitStatus.COMPLETED:
             self.log.info("Job %s is completed.", reference)
-            warn_of_error(self.log, reference, (event or {}).get("error"))
+            warn_of_error(self.log.warning, reference, (event or {}).get("error"))
             return reference
         if status == WaitStatus.HALTED:
             raise halted(reference, (event or {}).get("error"))

@@ -114,7 +114,7 @@ class LearnosityJobTrigger(BaseTrigger):
             and await store_result(self.task_instance, self.job_reference)
         ):
             self.log.info("Job %s is completed.", self.job_reference)
-            warn_of_error(self.log, self.job_reference, event["error"])
+            warn_of_error(self.log.warning, self.job_reference, event["error"])
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(event)
