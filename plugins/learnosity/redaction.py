@@ -117,16 +117,16 @@ def redact(url: str) -> str:
         return "<unreadable URL>"
     host = f"[{host}]" if ":" in host else host
     query = "?…" if parts.query else ""
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{_path(parts.path)}{query}"
+    return f"{_shown(f'{parts.scheme}://{host}' + (f':{port}' if port else ''), parts.path)}{query}"
 
 
-def _path(path: str) -> str:
-    """A path without a secret: a signature may stand in it, behind a `;`, or behind a `?` that is encoded."""
-    shown = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH].rpartition('/')[0]}/…"
-    plain = unquote(shown)
+def _shown(origin: str, path: str) -> str:
+    """A URL without a secret in its path: a signature may stand there behind a `;`, or behind a `?` that is encoded."""
+    path = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH].rpartition('/')[0]}/…"
+    plain = f"{origin}{unquote(path).replace('#', '-')}"
     redacted = redact_text(plain)
     # What is decoded could begin a new line of a log, so the path is shown as it is in the URL if it has no secret.
-    return shown if redacted == _CONTROL.sub(" ", plain) else " ".join(redacted.split())
+    return f"{origin}{_CONTROL.sub(' ', path)}" if redacted == _CONTROL.sub(" ", plain) else " ".join(redacted.split())
 
 
 def redact_text(text: str) -> str:

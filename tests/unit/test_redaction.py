@@ -297,6 +297,18 @@ def test_a_path_without_a_secret_is_shown_as_it_is_in_the_url(path: str) -> None
     assert redact(f"https://host.example{path}?sig=1") == f"https://host.example{path}?…"
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https:user:hunter2pw@host/x", "https://host/x"),
+        ("https://h/a%3FhunterSecret9", "https://h/a?…"),
+        ("https://h/a\x1b[31mb", "https://h/a [31mb"),
+    ],
+)
+def test_what_stands_in_the_place_of_the_path_is_redacted_as_in_a_whole_url(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
 def test_a_path_with_a_secret_begins_no_new_line() -> None:
     shown = redact("https://host.example/up/0%0A2026-11-30%20ERROR;X-Amz-Signature=abcdef0123")
     assert shown.splitlines() == [shown]

@@ -97,29 +97,33 @@ async def read_jobs(ask: Callable[[Mapping[str, Any]], Awaitable[Reply]], reques
     :raises UnexpectedReplyError: a record is no job, or the list is not whole. It must not count as "there is no job".
     """
     wanted = {reference.casefold() for reference in request.get("references", ())}
-    jobs, known, cursors = list[Job](), set[str](), list[str]()
+    limit: int = request["limit"]
+    jobs, known, cursors, first = list[Job](), set[str](), list[str](), Reply({}, None)
     while True:
         try:
             reply = await ask({**request, "next": cursors[-1]} if cursors else request)
-        except PermanentApiError:
-            if len(cursors) == 1 and _is_uncut(len(known)):
+        except PermanentApiError as error:
+            refuses_field = error.code is not None and 20000 <= error.code < 30000 and error.code != 20012
+            if len(cursors) == 1 and refuses_field and _is_whole_page(first, jobs, limit):
                 return _ends_first(jobs)
             raise
+        first = reply if not cursors else first
+        cursor = None if reply.meta.get("next") is True else reply.next_page
         page = [parse_job(record) for record in _records(reply)]
-        before = len(known)
-        known.update(job.reference.casefold() for job in page)
-        if page and cursors and len(known) == before:
-            if len(cursors) == 1 and _is_uncut(before):
+        references = {job.reference.casefold() for job in page}
+        if cursor is not None and cursors and page and references <= known:
+            if len(cursors) == 1 and references == known and _is_whole_page(first, jobs, limit):
                 return _ends_first(jobs)
             raise _not_understood("it has the same page twice")
+        known |= references
         jobs += page
-        if (wanted <= known) if wanted else len(jobs) >= request["limit"]:
+        if (wanted <= known) if wanted else len(jobs) >= limit:
             return _ends_first(jobs)
-        cursor = None if isinstance(reply.meta.get("next"), bool) else reply.next_page
         if cursor is None or (cursors and not page):
-            if reply.meta.get("has_more") is True:
+            may_be_cut = reply.meta.get("next") is True and not (page and _is_whole_page(reply, jobs, limit))
+            if reply.meta.get("has_more") is True or may_be_cut:
                 raise _not_understood("it says that there are more jobs, and not how to get them")
-            _check_count(reply, len(jobs), request["limit"])
+            _check_count(reply, len(jobs), limit)
             return _ends_first(jobs)
         if cursor in cursors:
             raise _not_understood("it has the same page twice")
@@ -128,8 +132,10 @@ async def read_jobs(ask: Callable[[Mapping[str, Any]], Awaitable[Reply]], reques
         cursors.append(cursor)
 
 
-def _is_uncut(jobs: int) -> bool:
-    return jobs == 0 or jobs % _ROUND != 0
+def _is_whole_page(reply: Reply, jobs: Sequence[Job], limit: int) -> bool:
+    """Whether the first page is probably the whole list although it has a cursor: the API cannot read its cursor."""
+    says_more = reply.meta.get("has_more") is True or len(jobs) < min(reply.count or 0, limit)
+    return not says_more and (not jobs or len(jobs) % _ROUND != 0)
 
 
 def _ends_first(jobs: Sequence[Job]) -> list[Job]:

@@ -198,7 +198,8 @@ class _Creation:
         log.warning("%s %s", what, error)
         if not isinstance(error, TransientApiError):
             self.unread = error
-            await self.notes.save(replace(self._noted, unread=True))
+        if isinstance(error, UnexpectedReplyError):
+            await self.notes.save_if_possible(replace(self._noted, unread=True))
         self.seen = Seen()
         return self._decide()
 

@@ -209,7 +209,7 @@ class Notes:
         await self._states.save(self.state)
 
     async def save_if_possible(self, state: CreationState) -> None:
-        """Save that a call had no effect. If this cannot be saved, the next attempt acts as if the reply was lost."""
+        """Save what a reply has shown. If this cannot be saved, the next attempt acts as if the reply was lost."""
         with suppress(LearnosityError):
             await self.save(state)
 

@@ -881,6 +881,18 @@ class TestLostReplies:
                 simulator.faults.clear()
         assert list(jobs_of(simulator).values()) == [1]
 
+    async def test_a_call_that_something_before_the_api_has_refused_is_sent_again_when_the_task_is_cleared(
+        self, simulator: Simulator
+    ) -> None:
+        page = "<html>This request was blocked.</html>"
+        simulator.faults.add(FaultRule(match=COMMENCE, kind="status", status=403, body=page, nth=1))
+        notes = Notes()
+        with pytest.raises(PermanentError):
+            await attempt(simulator, notes)
+        assert not jobs_of(simulator)
+        created = await attempt(simulator, notes)
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+
     @pytest.mark.parametrize("kind", ["lost_reply", "reset", "truncate", "non_json"])
     async def test_of_an_initialise_call_with_input_cost_a_fresh_dataset_and_no_second_job(
         self, simulator: Simulator, kind: Any

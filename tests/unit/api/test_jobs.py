@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from learnosity.api.jobs import MAX_PAGES, Job, listed, parse_job, read_jobs, started_job
 from learnosity.api.poll_intervals import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
 from learnosity.api.replies import Reply, parse_reply
-from learnosity.errors import PermanentApiError, UnexpectedReplyError
+from learnosity.errors import AuthenticationError, PermanentApiError, UnexpectedReplyError, WrongAddressError
 
 REFERENCE = "9fd443d0-2b4f-4315-aec6-708da3d30d49"
 
@@ -292,7 +292,7 @@ def test_a_time_before_the_job_began_or_in_the_future_is_no_end(ended: str) -> N
 
 
 @pytest.mark.parametrize("cursor", ["CUR", "0", 50, True])
-@pytest.mark.parametrize("number", [0, 1, 7, 49])
+@pytest.mark.parametrize("number", [1, 7, 49])
 @pytest.mark.parametrize("refuses", [True, False])
 async def test_a_cursor_that_the_api_sends_with_each_list_and_cannot_read_changes_nothing(
     cursor: Any, number: int, refuses: bool
@@ -307,6 +307,56 @@ async def test_a_cursor_that_the_api_sends_with_each_list_and_cannot_read_change
 
     assert [each.reference for each in await read_jobs(ask, {"limit": 50})] == [f"r{each}" for each in range(number)]
     assert len(asked) == (1 if cursor is True else 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "error"),
+    [
+        ({"next": "C", "has_more": True}, PermanentApiError("unknown field", code=20009)),
+        ({"next": "C", "records": 12}, PermanentApiError("unknown field", code=20009)),
+        ({"next": "C"}, AuthenticationError("no rights", code=41002)),
+        ({"next": "C"}, WrongAddressError("a page")),
+        ({"next": "C"}, PermanentApiError("no such endpoint", code=20012)),
+        ({"next": "C"}, UnexpectedReplyError("not JSON")),
+    ],
+    ids=repr,
+)
+async def test_a_second_page_that_fails_otherwise_is_an_error(first: dict[str, Any], error: Exception) -> None:
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        if "next" in request:
+            raise error
+        return Reply(first, [{"reference": f"r{each}"} for each in range(7)])
+
+    with pytest.raises(type(error)):
+        await read_jobs(ask, {"limit": 50})
+
+
+async def test_a_last_page_may_show_a_job_again() -> None:
+    pages = [Reply({"next": "C"}, [{"reference": each} for each in "abcde"]), Reply({}, [{"reference": "e"}])]
+
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        return pages.pop(0)
+
+    assert [job.reference for job in await read_jobs(ask, {"limit": 50})] == [*"abcdee"]
+
+
+async def test_a_page_with_a_part_of_the_first_one_and_a_cursor_is_an_error() -> None:
+    pages = [Reply({"next": "C"}, [{"reference": each} for each in "abc"]), Reply({"next": "D"}, [{"reference": "c"}])]
+
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        return pages.pop(0)
+
+    with pytest.raises(UnexpectedReplyError, match="same page twice"):
+        await read_jobs(ask, {"limit": 50})
+
+
+@pytest.mark.parametrize("number", [0, 5, 20, 25])
+async def test_a_flag_instead_of_a_cursor_may_say_that_there_is_more(number: int) -> None:
+    async def ask(request: Mapping[str, Any]) -> Reply:
+        return Reply({"next": True}, [{"reference": f"r{each}"} for each in range(number)])
+
+    with pytest.raises(UnexpectedReplyError, match="not how to get them"):
+        await read_jobs(ask, {"limit": 50})
 
 
 @pytest.mark.parametrize("number", [5, 10, 20, 25])
