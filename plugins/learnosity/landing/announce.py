@@ -25,7 +25,7 @@ async def withdraw(store: Store, layout: DatasetLayout) -> None:
     if (latest := await _latest(store, layout)) is not None and latest.dataset_id == layout.dataset_id:
         await store.delete([layout.latest])
     if await store.head(layout.manifest) is not None:
-        log.info("The manifest of the published dataset is removed before its files are replaced.")
+        log.info("The manifest is removed: readers see no dataset until it is published again.")
         await store.delete([layout.manifest])
 
 

@@ -58,15 +58,15 @@ async def digest_of(store: Store, path: str) -> str | None:
 
     :raises StorageError: it cannot be read.
     """
-    failure: StorageError | None = None
-    for _ in range(2):  # another run may remove it, and write it again, between these calls
+    if await store.head(path) is None:
+        return None
+    try:
+        return await asyncio.to_thread(_digest, store, path)
+    except StorageError:
         if await store.head(path) is None:
             return None
-        try:
-            return await asyncio.to_thread(_digest, store, path)
-        except StorageError as error:
-            failure = error
-    raise failure or AssertionError
+    # Another run may have removed it, and have written it again, between these calls. Then it can be read now.
+    return await asyncio.to_thread(_digest, store, path)
 
 
 def _digest(store: Store, path: str) -> str:
