@@ -65,8 +65,8 @@ def declared_ports(declared_type: str | None) -> dict[str, list[Asset]]:
     if declared_type:
         return {"outlets": published_assets(declared_type)}
     # Runs may publish datasets of any type. Airflow drops an event of an asset that no task declares, so the assets of
-    # all known types are declared here. They are inlets and not outlets, because a user can materialize an asset in
-    # Airflow's UI only if exactly one DAG has it as an outlet.
+    # all known types are declared here. They are inlets, because a user can materialize an asset in Airflow's UI only
+    # if exactly one DAG has it as an outlet. If they were outlets, this DAG could be the second one.
     return {"outlets": [OTHER_DATASETS], "inlets": [*KNOWN_DATASETS]}
 
 

@@ -67,9 +67,9 @@ class AsyncOperator(ReportsTemplates, BaseAsyncOperator):
                         raise alarms[0] from None
                     raise
         finally:
-            # `asyncio.run` is not used: it would also wait for the loop's threads, and a thread may be blocked for
-            # ever. If Airflow's alarm has interrupted asyncio's own code, the loop still counts as running, and cannot
-            # be closed.
+            # The loop is closed without waiting for its threads, because a thread may be blocked for ever. If Airflow's
+            # alarm has interrupted asyncio's own code, the loop still counts as running. Then `close` would raise an
+            # error.
             if not loop.is_running():
                 loop.close()
 

@@ -23,10 +23,9 @@ BLOB_HOST = "blob.core.windows.net"
 # `account-secondary.z1.blob.storage.azure.net`, these are `account` and `storage.azure.net`. An account's name has no
 # hyphen, so `-secondary` is no part of it. A part before `blob`, here the DNS zone `z1`, is skipped.
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
-# Azure's public cloud has two domains: `storage.azure.net` for accounts with a DNS zone, and `core.windows.net` for all
-# others. If a connection gives only the name of an account, `account_url` uses `core.windows.net`, but a URL in
-# `sas_token` may have the other one. So `_account_in` replaces the first domain by the second: otherwise,
-# `check_addresses` would take one account for two, and raise an error.
+# Azure's public cloud has two domains, and a connection may name the same account with both: `storage.azure.net` in the
+# URL of its `sas_token`, and `core.windows.net`, which `account_url` adds to the name of an account. So `_account_in`
+# gives `core.windows.net` for both. Otherwise, `check_addresses` would see two accounts and raise an error.
 _CLOUDS = {"storage.azure.net": "core.windows.net"}
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 
@@ -101,8 +100,9 @@ def check_addresses(named: str, connection: Connection, extra: Mapping[str, Any]
     """
     url = sas_url(extra)
     if not url and re.search(r"[/:.\\]", _used_token(extra).partition("=")[0]):
-        # A signature begins with a name, such as `sv=`, so this is an address. Airflow's hook only takes it for one if
-        # it begins with `https`. Otherwise the signature would be sent to another server: that of the host or login.
+        # A signature begins with a name, such as `sv=`. Here, a `/`, `:`, `.` or `\` comes before the first `=`, so the
+        # token is a URL. Airflow's hook recognises a URL only if it begins with `https`. So it would use this token as
+        # a signature, and send it to the server that the host or the login names, not to the server in the URL.
         raise ConnectionConfigError(
             f"The {named} has a `sas_token` with an address that does not begin with `https`, in small letters and "
             "without a blank before it. Correct it, or give only what follows the question mark (sv=…&sig=…)."

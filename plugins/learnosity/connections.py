@@ -83,9 +83,10 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
                 raise ConnectionConfigError(
                     f"The {named} does not give access to {where.text}: {first_line(error)}. Check its fields."
                 ) from None
-    # For any other scheme, an fsspec driver is used below. It asks Airflow for the connection, without a team. But if a
-    # page shows a run of a team's DAG, it has set `FINDER`, which asks with the team. The driver does not use `FINDER`,
-    # so it could get another connection than the tasks of the run. Therefore an error is raised.
+    # Any other scheme is opened below by an fsspec driver, which asks Airflow for the connection by itself. In Airflow,
+    # a connection may belong to a team. A page that shows a run of a team's DAG sets `FINDER`, which finds the
+    # connections of this team. The driver does not use `FINDER`, so it could get another connection than the tasks of
+    # the run. Therefore an error is raised.
     if where.conn_id and FINDER.get() is not None:
         raise ConnectionConfigError(
             f"Pages cannot read {where.scheme}:// with the connection {where.conn_id!r} for a DAG of a team. Read the "

@@ -273,10 +273,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.written_values import digest, mapped_values, stable_text
 
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
-        # If the identity has changed since an earlier attempt, a new dataset is made. So besides the arguments, it has
-        # all other values that may change the dataset: params of the DAG whose name occurs in the arguments, because a
-        # template may use them; the fields below, if the run config gives them; and values of a mapped task group. It
-        # has no other values: a change of `poll_interval` alone must not start a second job.
+        # A new dataset is made if the identity has changed since an earlier attempt. So the identity has only values
+        # that may change the dataset: the arguments; params that are named in the arguments, because a template there
+        # may use them; the fields below, if the run config gives them; and values of a mapped task group. It does not
+        # have `poll_interval`, for example: another interval must not start a second job.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: given[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in given

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
-# Keys of a connection's extra that cause no warning. Landing uses all of them (docs/stores.md) except `num_retries`,
-# because it has retries of its own. If any other key has a value, a warning names the key: landing ignores it.
+# Keys of a connection's extra that cause no warning. Landing uses all of them (docs/stores.md), except `num_retries`:
+# it always has its own retries, so nothing is missing without this key. Any other key is ignored, so if it has a value,
+# a warning names it.
 _USED = (
     *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from learnosity.api.jobs import Job
 
 
-# For a job that has perhaps ended without a dataset, and is not documented to have.
+# Advice for a job that may have ended without a dataset. This is not sure, because the documentation does not say what
+# its status means, or because it has an error beside the status of a job that still runs.
 START_OVER = (
     "If it has ended without a dataset, delete the state of create_dataset (docs/reliability.md, 'Starting over on "
     "purpose'), then clear create_dataset: a fresh dataset is made."

@@ -11,7 +11,9 @@ from airflow.sdk import Param
 
 from learnosity.run_config import FIELDS, Field, is_empty
 
-MAX_SHOWN = 200  # a value of more characters is not shown in the description of its param
+# The description of a field shows the value that the DAG itself gives. A value of more characters would fill the form,
+# so it is not shown.
+MAX_SHOWN = 200
 # Characters that Markdown would read as formatting. A backslash is put before each, so that they are shown as they are.
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 

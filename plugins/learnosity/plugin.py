@@ -42,13 +42,14 @@ class LearnosityPlugin(AirflowPlugin):
         },
     ]
 
+    # In the base class, this and `timetables` are lists. A property in place of a list is safe: Airflow only reads it.
     @cached_property
-    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # the base class has a list; Airflow only reads it
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
         """The pages. Airflow's API server asks for them when it starts; workers and the scheduler never do."""
         return [{"app": _pages(), "url_prefix": PREFIX, "name": "Learnosity datasets"}]
 
     @cached_property
-    def timetables(self) -> list[Any]:  # type: ignore[override]  # the base class has a list; Airflow only reads it
+    def timetables(self) -> list[Any]:  # type: ignore[override]
         """The timetable of schedules with several crons. Tasks never ask for it."""
         from learnosity.timetable import CronsTimetable
 

@@ -22,8 +22,8 @@ from airflow.listeners import hookimpl
 log = logging.getLogger(__name__)
 
 WAITS = ("learnosity.triggers", "learnosity.api.client")
-# Airflow forks its task processes after these modules are loaded. So importing them must start no thread, and open no
-# file or socket that the processes would share (tests/unit/test_preload.py).
+# A process imports these modules, and then forks the task processes. A fork does not copy threads, and it shares open
+# files and sockets. So these imports must start no thread, and open no file and no socket (tests/unit/test_preload.py).
 TASKS = (
     *WAITS,
     "learnosity.dags",
@@ -61,8 +61,8 @@ def on_starting(component: object) -> None:
     :param component: the `Job` of an Airflow process that has just started; each task process has another kind, and
         loads nothing. Airflow has not set yet which job it is, so the command line says it.
     """
-    # The class is compared by its name. For `isinstance`, `Job` must be imported, which loads Airflow's database
-    # models.
+    # Each task process calls this, too. For `isinstance`, it would have to import `Job`, and with it Airflow's database
+    # models. To save that, the class is compared by its name.
     if type(component).__name__ != "Job":
         return
     command = sys.argv[1:2]

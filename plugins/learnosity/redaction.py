@@ -14,8 +14,9 @@ from urllib.parse import unquote, urlsplit
 # Maximum number of characters. A longer text is cut before it is redacted, because redacting a very long text takes
 # long, and an attacker may have sent one.
 MAX_TEXT = 8000
-_MAX_PATH = 1000  # the same for the path of a URL
-# U+2028 is a line end, too: `storage.errors.first_line` puts it in place of the line breaks of a text.
+_MAX_PATH = 1000  # maximum number of characters of a URL's path; of a longer path, only the beginning is shown
+# A word of a text ends before one of these characters. `storage.errors.first_line` puts U+2028 in place of each line
+# break. So a word ends there, too.
 _WORD_ENDS = " \t\n\u2028\"'<>"
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
 # another URL. The limit keeps the time short.
@@ -23,10 +24,10 @@ _MAX_DECODINGS = 10
 _ESCAPE = re.compile(r"\\{1,8}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([/\"']))")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-# User name and password before the host of a URL. A password may contain `/` and `@` that should be percent-encoded. So
-# it ends at the last `@` before a blank: `://u:a/b@c@host`. If there is no `@` before the first blank, the blank is in
-# the password, which ends at the next `@`: `://u:my pass@host`. But if a port follows the colon, as in
-# `://host:8080/a@b`, the text before the colon is the host, so there is no password, and nothing is removed.
+# User name and password before the host of a URL. A password may contain `/`, `@` or a blank that should be encoded.
+# `://u:a/b@c@host`: the last `@` before a blank, or before the end of the text, ends the password.
+# `://u:my pass@host`: no `@` is before the blank. So the blank is in the password, and the next `@` ends it.
+# `://host:8080/a@b`: a port is behind the colon. So `host` is the host, there is no password, and nothing is removed.
 _USER_INFO = re.compile(
     r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400}"
     r"|[^\s/?#:@\[]{1,200}:(?!\d{1,5}\b)[^\s@\"'<>]{1,200}[ \t][^@\"'<>\n\u2028]{0,200})@",
@@ -57,8 +58,8 @@ _VALUE = re.compile(
     re.IGNORECASE,
 )
 _ESCAPED_QUOTE = re.compile(r"\\[\"']")
-# Every name that `_NAME` finds contains one of these words. Most texts contain none of them. To save time, the patterns
-# with `_NAME` are not searched in these texts.
+# Every name that `_NAME` finds contains one of these words. Most texts contain none of them, and so no such name. Then
+# the slow patterns with `_NAME` are skipped.
 _MAY_NAME = re.compile(
     r"signature|secret|passw|passphrase|token|credential|authorization|key|accessid|stringtosign|sig|pwd|bearer"
     r"|x-(?:amz|goog|ms)-",
@@ -67,18 +68,20 @@ _MAY_NAME = re.compile(
 # What stands before the two digits of an encoded character: `%` (which may be encoded itself, as `%25`), or a backslash
 # with `u00` or `x`.
 _ENCODED = r"(?:%(?:25){0,9}|\\{1,8}(?:u00|x))"
-# The beginning of a value that may be in quotes or brackets once it is decoded, as in `%22correct horse%22`. Before
-# that, only its first word, `%22correct`, would be removed, and ` horse` would be shown. So it is not removed before it
-# is decoded (`_goes_on`). Each group is what stands before the digits, or the digits.
+# The beginning of a value in quotes or brackets that are still encoded, as in `%22correct horse%22`. If this value was
+# removed now, only its first word `%22correct` would go, and ` horse` would be shown. So `_goes_on` finds such values,
+# and they are removed after they are decoded. For `%22`, the group `of_quote` is `%`, and the group `quote` is `22`.
 _ENCODED_BEGIN = re.compile(
     rf"(?:[bur]?|(?:bearer|basic)\s+)(?P<of_quote>{_ENCODED}(?:5c)?)(?P<quote>22|27)"
     rf"|[\w.]{{0,40}}(?P<of_bracket>{_ENCODED})(?P<bracket>28|5b|7b)|[bur]\Z",
     re.IGNORECASE,
 )
-# The digits of each quote or bracket that opens, with those of the one that closes it.
+# Maps the digits of an encoded quote or bracket that opens to the digits of the one that closes: `28`, which is `(`, to
+# `29`, which is `)`.
 _CLOSES = {"22": "22", "27": "27", "28": "29", "5b": "5d", "7b": "7d"}
 _IN_NESTED = re.compile(rf"(?<!\w){_QUOTED}|(?P<begin>[\[{{(])|(?P<end>[\]}})])")
-# A value that ends in the name of a further secret, as in `token=password: …`.
+# A value that ends in the name of a further secret, as in `token=password: …`. The text behind that name is the secret,
+# so `_value_at` returns that text.
 _ENDS_IN_NAME = re.compile(rf"{_NAME}(?:{_MARK}|\]){{0,2}}(?:=>|:=|[:=])\Z", re.IGNORECASE)
 _BLANKS = re.compile(r"[^\S\u2028]*")
 _NAMED = re.compile(rf"(?:{_MARK})?\b{_NAME}\b(?:{_MARK}|\]){{0,2}}\s*(?:=>|:=|[:=])\s*", re.IGNORECASE)
@@ -125,7 +128,7 @@ def _shown(origin: str, path: str) -> str:
     path = path if len(path) <= _MAX_PATH else f"{path[:_MAX_PATH].rpartition('/')[0]}/…"
     plain = f"{origin}{unquote(path).replace('#', '-')}"
     redacted = redact_text(plain)
-    # What is decoded could begin a new line of a log, so the path is shown as it is in the URL if it has no secret.
+    # A decoded `%0A` would begin a new line in the log. So a path without a secret is shown encoded, as in the URL.
     return f"{origin}{_CONTROL.sub(' ', path)}" if redacted == _CONTROL.sub(" ", plain) else " ".join(redacted.split())
 
 
@@ -188,8 +191,8 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
         if begin >= shown:
             parts += [text[shown:begin], "…"]
         shown = max(shown, end)
-        # A backslash before a quote may also be the last character of the value, as in `"C:\keys\"`. Then the name of
-        # the next secret may stand in what was taken for the value, so the search goes on there.
+        # A quote behind a backslash is taken for a character of the value. But in `"C:\keys\"`, the value ends there.
+        # Then too much was taken for the value, and the name of the next secret may be in it. So it is searched, too.
         begin = value.start() if _ESCAPED_QUOTE.search(text, value.start(), end) else shown
     return "".join(parts) + text[shown:]
 
@@ -197,7 +200,7 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
 def _value_at(text: str, begin: int) -> re.Match[str] | None:
     """The value at a place of `text`. If it ends in the name of a further secret, the value of that."""
     value = _VALUE.match(text, begin)
-    # Only the last 150 characters are searched for the name: a name has at most 90, with what is around it.
+    # To save time, only the last 150 characters are searched. A name, with the quotes and marks behind it, is shorter.
     while value and value[0][-1] in ":=" and _ENDS_IN_NAME.search(value[0][-150:]):
         blanks = _BLANKS.match(text, value.end())
         following = _VALUE.match(text, blanks.end()) if blanks else None
@@ -216,7 +219,7 @@ def _goes_on(word: str, rest: str) -> bool:
     if digits is None:
         return True
     end = f"{begin['of_quote'] or begin['of_bracket']}{_CLOSES[digits.lower()]}".lower()
-    # The end may have been cut off (`_cut`).
+    # `_cut` puts `…` at the end of a text that it cuts. The closing quote or bracket may have been cut off, too.
     may_end = end in rest.lower() or rest.endswith("…")
     return may_end and _is_open(word[begin.start("of_quote") if begin["quote"] else 0 :])
 
@@ -225,7 +228,7 @@ def _is_open(word: str) -> bool:
     """Whether a word, once it is decoded, begins with a quote or a bracket that does not end in it."""
     for _ in range(_MAX_DECODINGS):
         word = unquote(_unescaped(word))
-        # The blank shows whether the value ends before the end of the text.
+        # A blank is added behind the word. If nothing closes the quote or bracket, the value ends with this blank.
         text = f"{word} "
         value = _VALUE.match(text)
         if value and (value["quote"] or value["nested"]):

@@ -214,7 +214,7 @@ async def _places(
             report.failed.append(error)
             report.problems.append(Entry(each or "the default destination", "", "", str(error)))
     if refused and not places:
-        raise refused[0]  # no store could be opened
+        raise refused[0]  # no destination is open, so nothing can be done; if one is open, the run goes on there
     return places
 
 

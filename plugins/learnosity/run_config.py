@@ -18,7 +18,8 @@ from learnosity.api.field_checks import ended, unknown_names
 from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import RequestError
 
-# Sections of the trigger form. Airflow opens only the section "Run Parameters" and keeps the others closed.
+# Sections of the trigger form. Airflow opens only the section "Run Parameters", so it has the fields that most runs
+# need. The other sections are closed until the user opens them.
 DATASET = "Run Parameters"
 IDENTITY = "Dataset id and item bank"
 LANDING = "Landing"

@@ -176,7 +176,8 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
     # change is committed. Then it reads the changed note, and keeps the part that is written here.
     query = select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update()
     note = session.scalar(query.execution_options(populate_existing=True))
-    # `run` may still have the note as it was before. Airflow may use it later in this session, and reads it again then.
+    # `run` may still have the old note in memory. If Airflow uses `run.dag_run_note` later in this session, `expire`
+    # makes it read the note from the database again.
     session.expire(run, ["dag_run_note"])
     if note is None or note.user_id != AUTHOR:
         return

@@ -73,7 +73,7 @@ USED: dict[str, tuple[type, ...]] = {
 }
 USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
-# Keys of `config_kwargs` that only boto3 uses. A warning names each one that is set: obstore does most of the requests.
+# obstore sends most requests, and does not use these keys of `config_kwargs`. So a warning names each one that is set.
 UNUSED_OF_CONFIG = (
     *("connect_timeout", "read_timeout", "retries", "max_pool_connections", "tcp_keepalive", "user_agent"),
     *("user_agent_extra", "user_agent_appid", "proxies_config"),

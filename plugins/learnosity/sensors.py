@@ -239,8 +239,8 @@ class LearnosityJobSensor(ReportsTemplates, BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
         with report_failures(context), skips(self, polled=True):
-            # `_read_job` sets the job and the Learnosity connection, which the report of an error of `_end` names. If
-            # `_read_job` fails, the event counts all the same, because it ends the wait.
+            # `_read_job` sets the Learnosity connection: if `_end` raises an error, the report of this error names it.
+            # If `_read_job` itself fails, its error is ignored, because the event already says how the wait has ended.
             with suppress(LearnosityError):
                 self._read_job()
             self._apply_run_config(context)

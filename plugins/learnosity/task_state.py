@@ -23,9 +23,10 @@ from learnosity.network import backoff
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-# A call to Airflow's task state store is made up to `ATTEMPTS` times, because without the saved state, a running job
-# would be lost. `FIRST_WAIT_SECONDS`: longest wait after the first attempt. After each further attempt, the wait may be
-# twice as long, up to `MOST_WAIT_SECONDS`. All waits of one call together take at most 10.5 s (1.5 + 3 + 6).
+# A call to Airflow's task state store is made up to `ATTEMPTS` times. If all of them fail, the try of the task fails,
+# perhaps when its job already runs. The next try then has to search Learnosity's list of jobs for this job.
+# `FIRST_WAIT_SECONDS`: longest wait after the first attempt. After each further attempt, the wait may be twice as long,
+# up to `MOST_WAIT_SECONDS`.
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.5
 MOST_WAIT_SECONDS = 12.0

@@ -38,7 +38,7 @@ class CronsTimetable(CronDataIntervalTimetable):
     def __init__(self, *crons: str, timezone: str) -> None:
         self._each = [CronDataIntervalTimetable(cron, timezone) for cron in crons]
         self._zone, self._timezone = timezone, self._each[0]._timezone
-        # Airflow shows this text as the schedule. The base class compares timetables by it and by the time zone.
+        # Airflow shows this text as the schedule (`summary` of the base class), so it names all crons.
         self._expression = ", ".join(crons)
         described = ", ".join(each.description for each in self._each if each.description)
         self.description = described if len(described) <= MAX_DESCRIPTION else f"{described[: MAX_DESCRIPTION - 1]}…"
@@ -70,10 +70,10 @@ class CronsTimetable(CronDataIntervalTimetable):
             begins.append(self._align_to_next(restriction.earliest))
         if not restriction.catchup:
             newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
-            # `newest` is the last interval that has ended. Without catchup, missed intervals get no run. So if the one
-            # that begins at `last` ended before `newest`, the next run covers `newest`, as does the first run of a DAG.
-            # Else the next run begins at `last`. Near a clock change, `newest` may begin after `last`, and if the run
-            # began there, no run would cover the time between them.
+            # `newest` is the last interval that has ended. Without catchup, missed intervals get no run: if there is a
+            # missed interval between `last` and `newest`, the next run skips it and covers `newest`. Otherwise, the run
+            # begins at `last`. Near a clock change, `newest` may begin a little later than `last`. If the run began
+            # there, no run would cover the time between the two.
             if last is None or self._get_next(last) < newest.end:
                 begins.append(newest.start)
         begin = max(begins, default=None)

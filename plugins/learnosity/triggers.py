@@ -101,8 +101,8 @@ class LearnosityJobTrigger(BaseTrigger):
         """Poll until the job ends or the deadline passes, then yield one event."""
         async with shared_poller(self.learnosity_conn_id, self._connect, METRICS) as poller:
             kind = f"{self.learnosity_conn_id}/{self.dataset_type}" if self.dataset_type else ""
-            # Airflow can lose a task that is resumed right after it was deferred. So the poller waits some seconds
-            # before it polls a new job.
+            # `watch` polls a new job only after some seconds. If it found at once that the job has ended, the task
+            # would resume right after it was deferred, and Airflow can lose such a task.
             with poller.watch(
                 self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline, kind=kind
             ) as results:

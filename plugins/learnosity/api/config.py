@@ -218,8 +218,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if what := forbidden(name):
         raise refuse(f"the host is {what}, which is never called.")
     chosen = port or own_port
-    # The default port is left out of this URL, because `ApiConfig.account` is made from the URL. If a person adds the
-    # default port to the connection, the account stays the same, and a task can still continue its dataset.
+    # The default port is left out. `ApiConfig.account` is made from this URL, and a task refuses to continue a dataset
+    # of another account. So the account has to stay the same if a person adds the default port to the connection.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

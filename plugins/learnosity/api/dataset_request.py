@@ -266,7 +266,7 @@ def _group_problems(groups: Any, *, templates: bool = False) -> list[Problem]:
     if not isinstance(groups, Sequence) or isinstance(groups, str):
         return [Problem(("groups",), "groups must be a list of {key, label}, top level first.")]
     problems = []
-    entries: dict[str, int] = {}  # the first entry of each key
+    entries: dict[str, int] = {}  # key of a level -> number of the first entry that has this key
     for position, group in enumerate(groups):
         entry = position + 1
         key = group.get("key") if isinstance(group, Mapping) else None

@@ -36,7 +36,8 @@ NEVER = _networks(
     ::/128 fe80::/10 ff00::/8 fd00:ec2::/32 fd20:ce::254/128 fd00:c1::a9fe:a9fe/128 100::/64 2001::/32
     """
 )
-# What the addresses of some of these networks are, for people. All others are what `Leads.NEVER` says.
+# Error messages say with these texts what an address in `NEVER` is. For the networks of `NEVER` that are not here, they
+# say the text of `Leads.NEVER`.
 _KINDS = {
     **dict.fromkeys(_networks("0.0.0.0/8 ::/128"), "an address that means no host, as blockers of DNS give it"),
     **dict.fromkeys(_networks("224.0.0.0/4 ff00::/8"), "a multicast address"),
@@ -53,10 +54,10 @@ PRIVATE = _networks(
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 # 6to4 tunnels: bits 16 to 47 of an address of this network are an IPv4 address. Only this IPv4 address is checked.
 _6TO4 = ipaddress.IPv6Network("2002::/16")
-# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address, to which a gateway connects. Where it
-# stands depends on the length of the operator's prefix (48, 56, 64 or 96 bits), which is not known here. So four IPv4
-# addresses are read, one for each length (`_LOCAL_NAT64_BYTES`: the positions of their bytes). If one of the four must
-# not be called, the whole address must not be called. It always counts as private, too, because it is in `PRIVATE`.
+# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address, to which a gateway connects. The place of
+# the IPv4 address depends on the length of the operator's prefix (48, 56, 64 or 96 bits), which is not known here. So
+# four IPv4 addresses are read, one for each length (`_LOCAL_NAT64_BYTES`: the positions of their bytes). If one of the
+# four must not be called, the IPv6 address must not be called. Otherwise it counts as private: it is in `PRIVATE`.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # ISATAP tunnels (RFC 5214): if bits 64 to 95 of an IPv6 address have one of these two values, the last 32 bits are an
@@ -91,7 +92,8 @@ def kind_of_never(host: str) -> str:
     address = parse_address(host)
     meant = _meant(address) if address is not None else ()
     kinds = [_KINDS.get(each, str(Leads.NEVER)) for each in NEVER if any(one in each for one in meant)]
-    # An address may contain several others (see `_LOCAL_NAT64`). Then the message names the most dangerous kind.
+    # `meant` may be several addresses of different kinds (see `_LOCAL_NAT64`), but the message names one kind. That is
+    # `Leads.NEVER` if it is among them: a metadata service is the most dangerous kind.
     return Leads.NEVER if not kinds or Leads.NEVER in kinds else kinds[0]
 
 

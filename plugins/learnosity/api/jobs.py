@@ -25,10 +25,12 @@ STATUSES = ("queued", "running", COMPLETED, HALTED)
 # One reply of /jobs lists at most this many jobs, and the documentation says that there is no next page. So one call
 # asks for at most this many jobs.
 REFERENCES_PER_CALL = 50
-# If a reply has the cursor of a next page all the same, at most this many pages are read.
+# If a reply of /jobs nevertheless has the cursor of a next page, the next page is read, too. More pages than this are
+# an error: otherwise, a server that always sends a new cursor would be asked for ever.
 MAX_PAGES = 20
-# An API may send a cursor with each list, and refuse or ignore it in a request. If the first page has a number of jobs
-# that is no multiple of this number, it was not cut at the size of a page, so it is the whole list then.
+# The API may send a cursor with each list, even with a whole one, and refuse or ignore this cursor in the next request.
+# Then the number of jobs on the first page decides. Sizes of pages are round numbers, such as 20 or 50. So if the
+# number is no multiple of `_ROUND`, such as 23, the list was not cut at the size of a page, and counts as whole.
 _ROUND = 5
 
 

@@ -96,9 +96,10 @@ _ACRONYMS = _set(
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-# Any other word with a capital letter may be a person's name, such as `Page`. It is shown only where a sentence begins,
-# because any word has a capital letter there, and only if `_WORDS` has it in small letters. After `:`, `;` and `(`, a
-# name may stand, as in `Unknown student: Page`. So only the words of this list are shown there: they are nobody's name.
+# Any other word with a capital letter may be a name, such as `Page`, so it is hidden. At the beginning of a sentence,
+# every word has a capital letter: there, it is shown if `_WORDS` has it in small letters. After `:`, `;` and `(`, a
+# sentence may begin, but a name may also stand, as in `Unknown student: Page`. So of the words with a capital letter,
+# only those of this list are shown there: they are nobody's name.
 _NO_NAMES = _set(
     """
     Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Not Required The This Unable Unexpected
@@ -108,10 +109,10 @@ _NO_NAMES = _set(
 # A word with an apostrophe, such as `isn't`, is split into two parts, `isn` and `t`. The word is shown only if both
 # parts may be shown. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
-# A number in an error message may be an id, so it is hidden. It is shown only if it has at most 9 characters and seems
-# to be a count, in three cases: one of the words of `_COUNTING` and a blank stand before it (`line 7`; but the 12 of
-# `line 7, 12` is hidden). Or a blank and a word of `_UNITS` follow (`7 bytes`). Or only `and` stands between it and a
-# number of the first two cases (`between 1 and 10`).
+# A number in an error message may be an id, so it is hidden. A number of at most 9 characters is shown if it seems to
+# be a count: after a word of `_COUNTING` (the 7 of `line 7`), or before a word of `_UNITS` (the 7 of `7 bytes`). If
+# `and` and a second number follow such a number, the second one is shown, too (the 10 of `between 1 and 10`). In all
+# three cases, only blanks may stand between: the 12 of `line 7, 12` is hidden.
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum
@@ -186,10 +187,10 @@ def _masked(text: str, own: Sequence[str]) -> str:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     tokens = [token for token in _TOKEN.finditer(text) if token.start() < LIMIT]
     shown: list[str] = []
-    # `before`: the word directly before the current token, in lower case. `counts`: whether a number that seems to be a
-    # count stands directly before it, or before the `and` in front of it. `end`: the mark directly before it, or ""; at
-    # first `.`, because a sentence begins. Blanks do not count for these three. A `(` does not replace a mark before
-    # it: after `. (`, a sentence may begin as after `.`.
+    # These three say what stands before the current token, without blanks. `before`: the word, in lower case, or "".
+    # `counts`: whether it is a number next to a word of `_COUNTING` or `_UNITS`, or the `and` after such a number.
+    # `end`: the mark, such as `:`, or "". It is `.` at first, because a sentence begins. In `. (`, it stays `.`,
+    # because a sentence may begin after `. (`, too.
     before, counts, end = "", False, "."
     for place, token in enumerate(tokens):
         piece = token[0]

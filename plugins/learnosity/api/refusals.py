@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS = 35 * 60.0
 # If the Airflow connection is wrong for this many seconds, the wait ends. Until then, a person may correct it.
 MISCONFIGURED_SECONDS = 5 * 60.0
-# If the record of a job says for this many seconds that the job has ended, with the same status and the same time, and
-# this status is not documented, the wait ends with an error: such a job is neither completed nor halted.
+# The record of a job may say when the job has ended, but have a status that is not documented, such as `archived`. Then
+# it is not known whether there is a dataset, and the status may still change. If status and time stay the same for this
+# many seconds, the wait ends with an error.
 ODD_END_SECONDS = 35 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
-# A call for several jobs may be refused because the consumer has no rights to one of them, or to all. Or one of them is
-# gone, or the address of the connection is wrong. In a call for at least this many jobs, two are then tried, each in a
-# call of its own. If both are refused, all jobs count as refused, without further calls. If not, and always for fewer
-# jobs, the jobs are asked for in halves, and in halves of halves, until the refused ones are found. For few jobs, that
-# takes only few calls.
+# A call for several jobs may be refused because one of them is gone, or because something is wrong for all, such as the
+# address. If the call was for at least this many jobs, two are tried, each in a call of its own. If both are refused,
+# all jobs count as refused. Otherwise, the poller asks for the jobs in halves, and in halves of halves, to find those
+# that are refused. For fewer jobs, it does so at once, because that takes only few calls.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"
@@ -54,7 +54,9 @@ class Refusals:
 
     def note(self, error: LearnosityError, now: float) -> bool:
         """Note a refusal. Returns whether its kind has lasted so long that the wait ends."""
-        if isinstance(error, OddEndError):  # the poll was not refused; its message differs if the record has changed
+        # An odd end is no refusal, so the times of refusals are dropped. The time of the odd end is kept under its
+        # message. If status or end of the job change, the message is another one, and the time begins again.
+        if isinstance(error, OddEndError):
             self.since = {str(error): self.since.get(str(error), now)}
             return now - self.since[str(error)] >= ODD_END_SECONDS
         if isinstance(error, ConnectionConfigError):

@@ -73,8 +73,8 @@ _HINTS = {
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # If an object of a listing has a key twice, msgspec keeps only the last value. The lost value may be a file, so the
-# listing is refused if the two values differ. The keys below describe the call and name no file: two texts or numbers
-# of such a key may differ. Whole numbers of 16 to 1,000 characters may not: `_number` makes no `float` of them.
+# listing is refused if the two values differ. The keys below describe the call and name no file. So the listing is not
+# refused if such a key has two different texts or short numbers, such as two times under `timestamp`.
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
 SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters

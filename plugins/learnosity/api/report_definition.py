@@ -11,8 +11,8 @@ from typing import Any
 
 from learnosity.api import dataset_request
 
-# A report shows at most this many of the fields of groups, and at most this many of the fields of users: as many as a
-# table on the page has columns. Further fields are left out. So a long list in a manifest makes no endless table.
+# A report shows at most this many fields of groups, and at most this many fields of users. Further fields are left out,
+# so that a long list of fields in a manifest makes no endless table.
 MAX_COLUMNS = 60
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 _LABEL = 100  # a longer label of a group level is cut to this many characters

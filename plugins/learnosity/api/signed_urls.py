@@ -96,7 +96,8 @@ class SignedTransfer:
         target = None
         if self._proxy_of(origin) is None:
             target = await self._target(origin, what)
-        # The signature fits only this URL. What pyreqwest encodes in it, such as `'`, signers have encoded already.
+        # The URL must arrive unchanged, because its signature fits no other. pyreqwest would replace some characters,
+        # such as `'` by `%27`. That changes nothing here: those who sign URLs replace them before they sign.
         request = self._downloads(target).get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
             request = request.header("Range", f"bytes={rest.start}-").header("If-Range", rest.tag)

@@ -16,14 +16,17 @@ from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, begins_as_error, begins_as_page, code_of
 
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
-# The MD5 of no bytes: the entity tag of an empty object. No other tag is compared with the MD5 of the part: the tag of
-# an object that is encrypted with a key of KMS is no MD5, and it looks like one.
+# The entity tag of an empty object: the MD5 of no bytes. If a part with content gets this tag, its content was lost on
+# the way. Other tags are not compared with the MD5 of the part: if the bucket encrypts with KMS, the tag of an object
+# is no MD5, but looks like one.
 _TAG_OF_NOTHING = "d41d8cd98f00b204e9800998ecf8427e"
-# An element of an error at any depth of a body in XML, with or without a prefix.
+# Finds an error anywhere in an XML body: an element such as `<Error>` or `<soap:Fault>`, or an `<errors>` that is not
+# empty. An empty `<errors></errors>` says that there is no error.
 _ERROR_ELEMENT = re.compile(
     r"<(?:[\w.-]+:)?(?:(?:error|errorresponse|fault)(?=[\s/>])|errors(?:\s[^>/]*)?>\s*(?!</)\S)", re.IGNORECASE
 )
-# Where a store describes the object in the body of its reply, as Google does in JSON, the entity tag stands there.
+# The reply of a store has the entity tag of the stored object: in the header `ETag`, or in the body if the body
+# describes the object, as in Google's JSON. If a reply has a body and no tag in either place, it is not from a store.
 _TAG_IN_BODY = re.compile(r'"etag"\s*:\s*"[^"]|<ETag>\s*[^<\s]', re.IGNORECASE)
 _GOOD_CODE = re.compile(r"0*|2\d\d|ok|success|none|created")
 
@@ -100,5 +103,5 @@ def _is_of_no_store(text: str, headers: Mapping[str, str], answer: bytes) -> boo
         return True
     if text and not headers.get("ETag", "").strip() and _TAG_IN_BODY.search(text) is None:
         return True
-    # Some servers give this type to every body. So it counts only if the body begins as a page does.
+    # Some servers say `text/html` for every body. So this type counts only if the body begins with `<`, as HTML does.
     return headers.get("Content-Type", "").partition(";")[0].strip().lower() in _PAGE_TYPES and text.startswith("<")

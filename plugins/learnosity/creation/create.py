@@ -188,7 +188,7 @@ class _Creation:
         try:
             return await self._initialised(reply, upload)
         except UnexpectedReplyError as error:
-            if file_count:  # the call starts no job then
+            if file_count:  # if there are input files, this call starts no job: no job needs to be searched for
                 raise
             return await self._lost(error, "The reply is not understood.")
 
@@ -245,8 +245,9 @@ class _Creation:
         """Start the job of the noted dataset."""
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
-            # `known_jobs` must have only jobs of other datasets. Here, the job of this dataset was not started yet, so
-            # the list of jobs cannot have it. If `in_doubt`, the list may have it, so the saved `known_jobs` are kept.
+            # The jobs that Learnosity lists now are saved as `known_jobs`: the job of this dataset is none of them,
+            # because it is started only below. If `in_doubt`, an earlier call may have started it, so the list may have
+            # it already. Then the `known_jobs` that were saved before that call are kept.
             state = await with_known_jobs(self.client, replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1

@@ -19,8 +19,8 @@ from learnosity.creation.state import CreationState, RequestIdentity
 # may go on with a call for a minute after a gateway has given it up (504). So a job counts as missing only after the
 # last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0, 24.0, 48.0)
-# The list of jobs may have the maximum length, or have new jobs of which none names the dataset. Then the list is read
-# only this many times in all. More readings would hardly show whether one of these jobs is that of the dataset.
+# A listed job may be the job of the dataset, although it does not name the dataset: see `with_suspects`. If there is
+# such a job, the list is read only this many times in all. More readings would hardly show whose job it is.
 POLLS_FOR_DOUBT = 2
 
 
@@ -107,8 +107,9 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
     """The decision after a lost reply to a call that may have started the job."""
     if not seen.polls:
         return Decision(Action.ASK, f"Whether the job of dataset {noted.dataset_id} was started is not known.")
-    # A job that was listed before the call is not the one that the call has started, unless the API says that this job
-    # was started before. Of several jobs, one that has not failed is taken.
+    # `known_jobs` were listed before the call was sent, so the call has not started them, and they are left out. But if
+    # the API has said that the job of this dataset was started before (`job_exists`), it may be one of them. If several
+    # jobs name the dataset, one that is not halted is taken: a halted job gives no dataset.
     jobs = [job for job in seen.jobs if seen.job_exists or job.reference not in noted.known_jobs]
     named = sorted((job for job in jobs if job.mentions(noted.dataset_id)), key=lambda job: job.is_halted)
     if named:

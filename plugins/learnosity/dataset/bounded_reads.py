@@ -23,9 +23,9 @@ _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
 # A gzip file may consist of several members, one after the other. At the end of each member, zlib copies the rest of
-# the bytes that it was given, so thousands of tiny members would take too long. If a file has more members than this,
-# the rest is not read, and the file counts as damaged. But then its whole size is not known. So that landing does not
-# refuse a good file, `UnpackedSize.may_be` is true, unless too many bytes were counted.
+# the bytes that it was given, so thousands of tiny members would take too long. So not more members than this are read.
+# A page then treats the file as damaged. Landing does not refuse the file, because it may be good: `UnpackedSize`
+# treats its size as not known.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024
@@ -172,7 +172,8 @@ class _Unpacked:
         self._member: zlib._Decompress | None = None
         self._members = 0
         self._may_be_raw = coding == "deflate"
-        # `_window` needs the first two bytes of a `deflate` stream. If the first chunk has only one, it waits here.
+        # `_window` needs the first two bytes of a `deflate` stream. If the first chunk has only one byte, `feed` keeps
+        # this byte here until the next chunk comes.
         self._held = b""
         self.full = False
 

@@ -68,9 +68,9 @@ def slim(table: Table | None) -> Slim | None:
         return None
     known = [name for name in _NAMES[table.kind] if table.has(name)]
     # `compare` matches the rows of two datasets by the columns in `names`. A column without any value is left out: if
-    # the other dataset has values in it, no row would match. If no column has a value, all stay, because without
-    # `names` nothing can be compared. If the other dataset has no value in them either, rows are matched by their
-    # order.
+    # the other dataset has values in it, no row would match. But if no column has a value, all columns are kept,
+    # because without `names` this table could not be compared. Then its first row matches the first row without a name
+    # in the other dataset, the second row the second one, and so on.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names:

@@ -19,13 +19,13 @@ from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
-# Keys under which a file may have the row of the root group, such as `{"root": {…}, "groups": [{…}]}`. They are in the
-# form of `plain_key`: `Root_Group` becomes `rootgroup`. Under another key, such as `nation`, a single row with a name
-# may be a benchmark. So there, only a row without a name may be the root group.
+# A file may have a single row beside a list with one group: `{"root": {…}, "groups": [{…}]}`. Under one of these keys,
+# the row is taken for the root group. Under another key, such as `nation`, the row may be a benchmark: figures that
+# groups are compared with. So there, it is taken for the root group only if it has no name. The keys are in the form of
+# `plain_key`: `Root_Group` becomes `rootgroup`.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
-# Under one of these keys, a single row beside the groups is the root group, even beside several groups. Such a row
-# under another key may be something else, such as a benchmark. So it is taken for the root group only beside a list
-# with one group.
+# Only under one of these keys, a single row is taken for the root group even beside a list of several groups: these
+# keys can mean nothing else. Under the other keys of `_ROOTS`, such as `data`, the row may also be a benchmark.
 _ONLY_ROOTS: Final = frozenset({"root", "rootgroup"})
 
 

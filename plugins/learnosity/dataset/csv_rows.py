@@ -18,10 +18,10 @@ _TELLING = re.compile("|".join(sorted(TELLING)), re.IGNORECASE)
 # A decimal number with at most 15 significant digits is the same after it has become a float and is written again. So
 # if a number with a point or an exponent has at most this many characters, `_cell` makes a float of it.
 _EXACT = float_info.dig
-# Below this number, neighbouring floats are at most 1 apart. So the float of a number differs from it by at most 0.5,
-# and `_cell` uses the float. From this number on, a float may lose digits before the point, so a number stays a text
-# unless its float is equal to it. It is the same with numbers closer to 0 than `float_info.min`, because floats have
-# fewer digits there.
+# From this number on, a float may lose digits before the point: `9007199254740993.0` would become 9007199254740992. So
+# `_cell` makes a float of a larger number only if the float is equal to it; otherwise the number stays a text. The
+# same holds for numbers closer to 0 than `float_info.min`, because floats have fewer digits there. For numbers between
+# these limits, a float is good enough: it keeps the first 15 digits.
 _WHOLE = 2**53
 
 

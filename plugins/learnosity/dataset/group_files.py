@@ -12,16 +12,15 @@ MAX_GROUP_DEPTH = 20
 # Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. A
 # file with such a name is preferred when the file of the root is looked for.
 _ROOT_NAMES = ("group", "root")
-# Names, without suffix, of files that describe the whole dataset, and no group. The file of the root group is usually
-# the one in the fewest folders. But of `meta.json` and `groups/group.json`, it is the second: `_root` usually passes
-# over a file with such a name if it finds a file named `group` or `root`. If all JSON files without `.gz` have these
-# names, the groups may be in the files with `.gz`: see `_is_helpers`.
+# Names, without suffix, of files that describe the whole dataset, and no group, such as `meta.json`. `_root` usually
+# takes the file in the fewest folders. But if there is a file such as `groups/group.json`, it passes over `meta.json`.
+# And if all JSON files without `.gz` have such names, the groups are looked for in those with `.gz`: see `_is_helpers`.
 _ABOUT_NAMES = frozenset(
     {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
 )
-# Names of folders with the files of all groups. So `groups/group.json` may be the file of the root group, even if a
-# file with any other name, such as `summary.json`, is in fewer folders: see `_root`. This does not hold for
-# `d1/group.json`: it may be the file of the group `d1`.
+# A folder with one of these names usually has the files of all groups. So `groups/group.json` may be the file of the
+# root group, even if there is a file such as `summary.json` above this folder: see `_root`. But beside `summary.json`,
+# `d1/group.json` is not taken for the root: it may be the file of the group `d1`.
 _FOLDER_NAMES = frozenset({"group", "groups"})
 _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 
@@ -87,10 +86,10 @@ def _root(files: Sequence[str]) -> str:
         return first
     above = [path for path in files if path.count("/") < root.count("/")]
     if not all(_name(path) in _ABOUT_NAMES for path in above):
-        # A file in `above`, such as `summary.json`, may itself be the file of the root group. Then `groups/group.json`
-        # is about a group called `group`, and `first` is returned. `summary.json` is passed over only if each group
-        # seems to have a folder with a file `group.json`: `root` is `groups/group.json`, no file with another name is
-        # beside it, and there are further files like `groups/d1/group.json`.
+        # A file in `above`, such as `summary.json`, may be the file of the root group: then `groups/group.json` is only
+        # about a group called `group`. So `first` is returned, unless each group seems to have a folder of its own with
+        # a file `group.json`. This is so if there are further files like `groups/d1/group.json`, and beside
+        # `groups/group.json` there is no file with another name.
         siblings = {path for path in files if path.startswith(folder) and "/" not in path[len(folder) :]} - {root}
         is_of_folders = folder.split("/")[-2] in _FOLDER_NAMES and len(named) > 1
         if not is_of_folders or any(stem_of(path) != stem_of(root) for path in siblings):

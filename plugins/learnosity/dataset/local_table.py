@@ -23,8 +23,8 @@ class LocalTable:
     """
 
     def __init__(self, schema: str) -> None:
-        # By default, Python lets only the thread that opened a connection use it. Here, another thread may use it, too,
-        # but never two threads at the same time. So `check_same_thread=False` is safe.
+        # By default, only the thread that opened a database may use it. Here, another thread may use it later, but
+        # never two threads at the same time. So it is safe to switch this check off.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB}; {schema}; BEGIN"

@@ -22,8 +22,8 @@ import msgspec
 # Largest names.tsv in bytes. A search holds the whole file in memory, so a larger one is neither written nor read.
 MAX_BYTES = 16 * 1024 * 1024
 # A single character is part of very many names. So a search for fewer characters than this finds only names that are
-# equal to the searched text. In a search for several words, such a short word must stand alone between blanks: in the
-# name, or in the place of its file, such as `district 5 / school 2`: the groups that lead to it, or its path.
+# equal to the searched text. In a search for several words, such a short word must stand alone between blanks: `5`
+# fits a name in the file of `district 5 / school 2`, but not one in the file of `district 15 / school 2`.
 SHORTEST = 2
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
@@ -41,7 +41,7 @@ _FIELDS = 5
 # If a person searches for several words, each word that is looked up costs a scan of the whole names.tsv. So at most
 # this many of the words are looked up. Each line that contains one of these is then checked for all words.
 _ANCHORS = 10
-# What may stand before and after a word of one character: a blank, or the end of the field.
+# What may stand before and after a word of one character: a blank, or the tab between this field and the next one.
 _ENDS_OF_WORD = [(b"\t", b"\t"), (b"\t", b" "), (b" ", b"\t"), (b" ", b" ")]
 _LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
@@ -155,10 +155,10 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
             if name and _has(low, anchor) and all(name.file in above[word] or _has(low, word) for word in words):
                 yield begin, line
         if not above[anchor] and len(anchor) >= SHORTEST:
-            # No file is in a group whose name contains this word. So every hit must have the word in its own name, and
-            # the search for it has found all hits: searches for the other words would find nothing new. But the search
-            # for a word of one character may miss a name: it finds `5` only between blanks, and not beside a no-break
-            # space. So the other words are looked up, too.
+            # No file has this word in its place (its groups, or its path). So each hit must have the word in its name,
+            # and was found just now: searches for the other words would find nothing new. A word of one character is
+            # different: the search for `5` needs a blank or a tab on both sides. So it may have missed a name with a
+            # no-break space beside the `5`.
             return
 
 

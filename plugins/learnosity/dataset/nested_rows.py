@@ -10,13 +10,13 @@ from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows, kind_of
 
-# Name of the table with the row of the group that a file is about: the file has the row under this key, or `unfolded`
-# gives it this name. So other modules see that the row is not one of the groups below. Usually the file of the parent
-# group lists the same row, too. So Parquet gets the row with this name only if no other file lists it.
+# The file of a group may have the row of this group, and lists of the groups below it. The table with the group's own
+# row has this name: it is the key of the row in the file, or `unfolded` gives the name. So other modules do not take
+# this row for one of the groups below.
 OWN = "group"
-# If a list inside the row of a group has rows of these kinds, it becomes a table of its own. Rows of users and groups
-# still say where they belong, because Parquet adds the column `folder` to them. Rows of questions do not get this
-# column, so a list of questions stays inside the row of its group.
+# If the row of a group holds a list with rows of these kinds, the list is taken out and becomes a table of its own. A
+# list of questions stays in the row. Outside of it, nobody could tell which group the questions belong to: in Parquet,
+# rows of groups and users have a column `folder` for that, and rows of questions have not.
 OF_GROUPS = (Kind.GROUPS, Kind.USERS)
 
 

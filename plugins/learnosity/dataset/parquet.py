@@ -36,12 +36,12 @@ with needs_extra("duckdb", "Writing Parquet"):
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 8 * 1024 * 1024
-# Name of the Parquet column that says where a row belongs. For a user, it has the folder of the user's group. For a
-# group, it has the folder of the parent group.
+# Name of the Parquet column that says where a row belongs, because two schools may each have a class of the same name.
+# For a user of the class `d1/s1/c1`, it is `d1/s1/c1`. For this class itself, it is the folder of its parent, `d1/s1`.
 FOLDER = "folder"
-# Fields that always keep their name as the name of a Parquet column. SQL ignores upper and lower case, so if a dataset
-# has `user_id` and `User_Id`, one column needs another name. `user_id` is in this list, so `User_Id` is renamed: its
-# column is called `User_Id_2`.
+# Fields that keep their name in Parquet, because queries need them to tell what a row is about. SQL ignores upper and
+# lower case. So if a dataset has `user_id` and `User_Id`, one of the two columns needs another name. `user_id` is in
+# this list, so the other one is renamed to `User_Id_2`.
 _NAMING = ("group_name", "user_id", "item_reference", "question_reference")
 
 

@@ -207,9 +207,8 @@ class PublishedDataset:
     def group_of(self, entry: FileEntry) -> tuple[str, ...] | None:
         """The group that a file describes, by group path; None when it describes none."""
         found = [group for group, path in self.groups.items() if path == entry.path]
-        # A file may have two group paths: one with the names of its folders, such as `a%20b`, and one with these names
-        # decoded: `a b`. `group_files` puts the right one last. This is the decoded one, unless decoding gives two
-        # groups the same path.
+        # A file may be found under two group paths: one as it is written, such as `a%20b`, and one decoded, `a b`. Both
+        # are in `groups`, so that a group is found by either name. `group_files` adds the one with the real names last.
         return found[-1] if found else None
 
 

@@ -107,9 +107,9 @@ class Questions:
             for row in table.rows:
                 self._note(row)
         else:
-            # A file may have a row twice. If its question is new, the second row is about a known question, and
-            # `_spellings` has no name of this file yet. Without `seen`, the second row would look as if it wrote the
-            # name in another case.
+            # `seen` has the names in the rows of this file so far. Example: the file has a row of the new question `Q9`
+            # twice. At the second row, `Q9` is a known question, but `_spellings` does not have it yet. Without `seen`,
+            # `Q9` would look like a known name in another case.
             seen: set[tuple[tuple[str, str], ...]] = set()
             for row in table.rows:
                 is_new = self._note(row)

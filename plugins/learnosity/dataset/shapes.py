@@ -26,9 +26,9 @@ _OF_A_QUESTION = frozenset(
     | {"item_id", "question_id"}
 )
 _SUBJECTS = _OF_A_GROUP | _OF_A_QUESTION
-# Names of lists of groups and users. The entries of such a list are about groups or users, even if they have no ids.
-# Entries without ids are not read as rows of groups or users. So if they have results, rows would be missing:
-# `measure_without_id` finds such a list.
+# Names of lists of groups and users. Entries of such a list that have no ids are not read as rows of groups or users.
+# If they have results, these would be missing in Parquet, and nobody would notice. `measure_without_id` finds such a
+# list, so that the file can be refused.
 _LISTS_OF_GROUPS = frozenset({"groups", "users", "students"})
 _LISTS = _LISTS_OF_GROUPS | {"items", "questions"}
 # In an object with rows by their ids, such as `{"u1": {…}, "u2": {…}}`, the keys are ids. The keys below are no ids,

@@ -27,8 +27,8 @@ from learnosity.dataset.shapes import ANCESTORS, NAMES_APART, TELLING, has_names
 
 MAX_DEPTH = 4  # tables are looked for in at most this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a file without tables
-# When texts are sorted, numbers in them are compared by value: `a_2` comes before `a_10`. Only numbers in the first
-# 64 characters of a text are compared so.
+# When texts are sorted, numbers in them are compared by value: `a_2` comes before `a_10`. This is slow for long texts,
+# and a page must not take long. So only numbers in the first 64 characters of a text are compared so.
 _SORTED = 64
 _DIGITS = re.compile(r"0*([0-9]+)")
 

@@ -109,8 +109,8 @@ class DelimitedText(Generic[Found]):
             return None
         best: tuple[tuple[bool, int], Dialect, str, list[str], Any] | None = None
         for delimiter in self._delimiters:
-            # `'` is the quote of the file if a name of the header begins with it. Any other `'` is text: an apostrophe,
-            # or the one in the name `"a,'b"`, where double quotes make the comma before it text, too.
+            # `'` is the quote of the file if a name of the header begins with it. Any other `'` is text. Example: in
+            # the name `"a,'b"`, no name begins after the comma, because the comma is inside double quotes.
             quoted = r'"(?:[^"]|"")*+"'
             others = rf"(?:(?!'|{quoted}(?:[\r\n]|\Z))(?:{quoted}|[^{delimiter}\r\n]*+)[{delimiter}])*+"
             quote = "'" if re.match(f"{others}'", sample) else '"'

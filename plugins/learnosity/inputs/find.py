@@ -78,10 +78,9 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         try:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
-            # `error` comes from a HEAD request, whose reply has no body: there, a wrong key or a wrong clock looks like
-            # missing rights. The reply to the listing names the cause, so `listed` is raised. If the listing was
-            # denied, too, it names no other cause, and `error` is raised. `_listed` raises it, too, if it finds no
-            # input file.
+            # `error` comes from a HEAD request, whose reply has no text. So a wrong key or a wrong clock looks like
+            # missing rights there. The reply to the listing has a text. If it names one of these causes, `listed` is
+            # raised, and `listed.denied` is false. If it says only that rights are missing, `error` is raised.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 
@@ -152,7 +151,8 @@ async def _file_of_this_name(path: str, uri: str, open_store: OpenStore) -> Inpu
     if name and "://" in parent + "/" and not parent.endswith(":/") and uri[-1:] != "/":
         store = await asyncio.to_thread(open_store, f"{parent}/")
         where = parse_uri(path)
-        # To look at a pipe, obstore opens it, and then waits for somebody to write to it.
+        # For a pipe, `store.head` would never return: obstore opens it, and waits for somebody to write to it. So
+        # `local_problem` comes first. It recognises a pipe without opening it.
         if where.scheme == "file" and (problem := await asyncio.to_thread(local_problem, where.key)):
             raise _cannot_read(where.text, problem, _MEND)
         if (info := await store.head(name)) is not None:

@@ -17,9 +17,9 @@ _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
-# If a file begins with blanks and empty lines, `head_of` looks for the first text in about this many bytes at most,
-# because it keeps them in memory. If there is no text in them, the format is `Format.EMPTY`, and `spool` reads the
-# lines of the file as NDJSON.
+# If a file begins with blanks and empty lines, `head_of` keeps them in memory until it finds the first text. So it
+# gives up after about this many bytes. A file without text up to there has the format `EMPTY`: `spool` reads it line by
+# line, as NDJSON, and does not have to keep empty lines.
 _MOST_BLANKS = 4 * 1024 * 1024
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _BINARY = (
@@ -92,7 +92,8 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in {name.casefold() for name in columns}
     if looks_like_header:
         return Format.DELIMITED
-    # The first line is no JSON, so the file is refused in any case. Of a binary file, each line would be a problem.
+    # The first line is no JSON object, so the file is refused in any case. If it is read as NDJSON, there is an error
+    # for each wrong line. For a binary file, these errors help nobody, so it is refused here, with one message.
     if _CONTROL.search(text[:_HEAD]) and not text.startswith(UTF32_BOMS):
         raise UnreadableError(_BINARY)
     return Format.NDJSON
@@ -125,10 +126,10 @@ def _check_lines(text: str) -> None:
         _, end = json.JSONDecoder().raw_decode(text)
         is_over = end > len(first) or (is_array and not text[end:].strip())
     except (ValueError, RecursionError):
-        # The text does not begin with a complete JSON value. Perhaps the value goes on in the next lines, or is an
-        # array in one very long line: then `is_over` is true. Or the first line was cut off, and the next line begins a
-        # new object: then only the first line is wrong, and `is_over` is false. The characters before and after the
-        # first line end show which it is.
+        # `text` does not begin with a complete JSON value. `is_over` is true if the value is over several lines, such
+        # as `{"a": 1,` and then `"b": 2`; or if it is an array in one line that is longer than `text`. It is false for
+        # `{"a": 1` and then `{"a": 2}`: the second line is a new object. So only the first line is wrong: it was cut
+        # off.
         before, after = first.rstrip()[-1:], rest[:1]
         goes_on = before == "[" or (before in "{," and (is_array or after in ('"', "}"))) or after == ","
         is_over = (goes_on and after != "") or (is_array and not rest)

@@ -165,8 +165,9 @@ class ParquetFiles:
     ) -> Iterator[ParquetRows | ParquetProblem]:
         paths = [str(file.path) for file in files]
         counts = dict(self._query(_COUNT, paths).fetchall())
-        # The rows of the query below have no file name: the loop counts them by `file.rows`, from each file's metadata.
-        # If this is wrong for one file, rows get the name of another. So the rows of each file are counted first.
+        # The rows of the query below do not say which file they are from. The loop takes the first `file.rows` rows for
+        # those of the first file, and so on. `file.rows` is what the metadata of a file says. If this number is wrong
+        # for one file, rows would get the name of another file. So the rows themselves are counted here first.
         wrong = [(file, has) for file in files if (has := counts.get(str(file.path), 0)) != file.rows]
         for file, has in wrong:
             what = f"it {'ends' if has < file.rows else 'goes on'} here, and says that it has {file.rows:,} rows"

@@ -19,7 +19,8 @@ from msgspec import UNSET
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
 _BATCH: Final = 4096  # maximum number of records in one of the blocks that `SessionRows.gathered` gives
-# A UUID, also without hyphens. More than 32 hexadecimal digits, or letters beside them, are of another id, as a digest.
+# Matches a UUID, with or without hyphens. 32 hexadecimal digits without hyphens are a UUID only if no letter or digit
+# stands beside them. Otherwise they are a part of a longer id, such as a digest of 64 digits.
 _UUID = "(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z]))"
 _SHORTEST: Final = 32  # characters of a UUID without hyphens
 # Characters that may stand around and between session ids in a cell, as in `{<id>,<id>}` (PostgreSQL) or
@@ -29,7 +30,8 @@ _MARK: Final = re.compile(_BETWEEN)
 _HOLDS_UUID: Final = re.compile(_UUID)
 _HYPHENS: Final = (8, 13, 18, 23)  # where a UUID has its hyphens
 _LENGTH: Final = 36  # characters of a UUID with hyphens
-# Matches the text of a list without a session id, such as `[]` or `[null]`.
+# Matches a list without a session id, as a database or Python may write it: `{}` or `[None]`. Without this pattern,
+# such a text would be taken for a session id.
 _NOTHING: Final = re.compile(rf"[\[{{(](?:{_BETWEEN}|null|none)*", re.IGNORECASE)
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 
@@ -155,8 +157,8 @@ def as_compared(ids: Sequence[str]) -> Sequence[str]:
     text = "".join(ids)
     if not any(map(text.__contains__, "ABCDEF")):
         return ids
-    # Some databases write all UUIDs in upper case. To match each id with the pattern below would be slow. So all are
-    # checked at once, in the joined text: each id has the length and the hyphens of a UUID, and else only hex digits.
+    # Some databases write all UUIDs in upper case. To match each id with a pattern would be slow. So the joined text is
+    # checked first: if each id has the length and the hyphens of a UUID, and only hex digits besides, all are UUIDs.
     if set(map(len, ids)) == {_LENGTH} and all(text[place::_LENGTH] == "-" * len(ids) for place in _HYPHENS):
         others = text.encode().translate(None, b"0123456789abcdefABCDEF")
         if others == b"-" * (len(_HYPHENS) * len(ids)):

@@ -69,8 +69,8 @@ class SwallowedRows:
         self._count += len(doubtful)
         self._doubtful = [*self._doubtful, *doubtful][:KEPT]
         if len(self._sure) >= MAX_PROBLEMS:
-            # So many rows are enough, and the rest of the file need not be read. `file_ends` adds each row of `_sure`
-            # to the problems. `Problems.add` raises an error when there are `MAX_PROBLEMS`, so this call raises it.
+            # After `MAX_PROBLEMS` problems, the rest of the input is not read. This call ends the reading: `file_ends`
+            # adds the rows of `_sure` to the problems, and `Problems.add` raises an error when there are so many.
             self.file_ends(name, is_quoting=False)
         left = [place for place in range(len(rows)) if place not in sure]
         return [numbers[place] for place in left], [rows[place] for place in left]

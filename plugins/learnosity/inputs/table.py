@@ -136,16 +136,16 @@ class TableInput:
         numbers: Sequence[int] = range(block.first, block.first + len(block.rows))
         header, dialect = table.header, table.dialect
         rows, width = block.rows, len(header)
-        # A row is `[]` if its line is blank. It is also `[]` if several files were joined to one, and it is the header
-        # of a later one, behind a byte order mark. Neither is a row of the input.
+        # `[]` is no row of the input, so it is left out. It stands for a blank line, or for a header in the middle of
+        # the file, behind a byte order mark: joined files have such headers.
         if [] in rows:
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
         if block.has_lines and not table.is_quoting:
             numbers, rows = self._swallowed.sift(name, numbers, rows, columns, table)
-        # To check each row by itself is slow, so this is done only if the block has a sign of a bad row: cells may be
-        # odd (`is_odd`); or a row has a wrong number of cells; or a row has a column name or "" in the first needed
-        # column (`place`). A row that repeats the header, or has only empty cells, always has this last sign.
+        # To check each row by itself is slow. So this is done only if the block may have a bad row. The last condition
+        # finds rows that repeat the header or have only empty cells: such a row has a column name or "" in the first
+        # needed column (`place`), too.
         names, place = frozenset((*folded(header), "")), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []

@@ -53,7 +53,8 @@ _FOREIGN: Final = (
     (rb"SQLite format 3\x00", "an SQLite database: write CSV or NDJSON"),
     (rb"\0\x01\0\0Standard (Jet|ACE) DB", "a database of Access: export its table as CSV"),
     (rb"(?s:.{8})DUCK(?s:.)\0{7}", "a database of DuckDB: write Parquet, CSV or NDJSON"),
-    # The version, a date (year, month, day), eight bytes of sizes, and two that are always zero
+    # A dBase table does not begin with fixed bytes. So this pattern matches the parts of its header: the version, a
+    # date (year, month, day), eight bytes of sizes, and two zero bytes.
     (rb"[\x03\x30\x83\x8b\xf5](?s:.)[\x01-\x0c][\x01-\x1f](?s:.{8})\0\0", "a dBase table (.dbf): export it as CSV"),
     (rb"RD[XAB][23]\n[XAB]\n|X\n\0\0\0[\x02\x03]", "of R (.rds, .RData): write CSV, NDJSON or Parquet"),
     (rb"\x80[\x02-\x05]|\x93NUMPY", "of Python (pickle, NumPy): write CSV, NDJSON or Parquet"),

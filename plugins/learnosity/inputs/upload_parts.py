@@ -58,7 +58,7 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
             "Check that nothing cleans or fills the temporary folder, and run again."
         )
     wanted = min(most, -(-total // target))
-    cuts = {0, total}  # a set, because two cuts within one long line both move to the end of that line
+    cuts = {0, total}  # a set: if two cuts are in one long line, both move to its end, and this is one cut
     for number in range(1, wanted):
         # A cut must be between two lines, so `readline` reads on to the next line end. It starts one byte before the
         # cut: if this byte is a line end, the cut is between two lines already, and stays where it is.

@@ -30,9 +30,9 @@ OPEN_FILES_FOR_THE_REST = 256
 GAIN = 1.1
 # Shortest time over which the rate is measured. In a shorter time, the rate varies at random.
 WINDOW_SECONDS = 0.1
-# Once the best limit is found, each measurement of the rate needs `HOLD_ROUNDS * limit` landed files. While the limit
-# still grows, a measurement needs only `limit` files. If it needed more, all files of a small dataset could land before
-# the best limit is found.
+# Once the best limit is found, each measurement of the rate takes `HOLD_ROUNDS * limit` landed files, because a longer
+# measurement varies less. While the limit still grows, it takes only `limit` files: with longer measurements, all files
+# of a small dataset could land before the best limit is found.
 HOLD_ROUNDS = 2
 # The best limit is kept for this many measurements. Then a higher limit is tried, because the network may have become
 # faster.

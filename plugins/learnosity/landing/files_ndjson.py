@@ -17,8 +17,8 @@ from learnosity.storage.store import Store
 
 CONTENT_TYPE = "application/x-ndjson"
 WHOLE_BYTES = 8 * 1024 * 1024  # a files.ndjson up to this size is kept in memory and written in one request
-# Maximum number of attempts to write a larger files.ndjson. It is written as a stream. If this breaks, the store cannot
-# repeat it by itself, because it gets each piece of the stream only once.
+# Maximum number of attempts to write a larger files.ndjson. It is written as a stream, of which `Store.put_stream` gets
+# each piece only once. So `put_stream` cannot repeat a write that broke, and `_put` calls it again.
 ATTEMPTS = 3
 _PIECE = 1024 * 1024
 

@@ -201,8 +201,8 @@ class _Lander:
                 size = opened.size
                 if (size is None or size <= room) and (landed := await self._whole(file, opened, room)):
                     return landed
-            # The body is compressed, and has more than `room` bytes, so it may be large. It is downloaded again below,
-            # as a large file.
+            # Only a compressed body comes here: it has more than `room` bytes, although the listed size is smaller. It
+            # may be large, so it is downloaded again below, as a large file.
         async with self._room_for_large(size), self._opened(file) as opened:
             return await self._large(file, opened)
 

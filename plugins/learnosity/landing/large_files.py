@@ -25,8 +25,8 @@ WHOLE_BYTES = 8 * 1024 * 1024
 # does not fail.
 MAX_ATTEMPTS = 6
 # Longest random wait after an attempt that received no bytes. Each further attempt without bytes doubles it. If an
-# attempt received bytes before it broke, the source works, so the wait is at most half of this; after the first
-# download, there is no wait. The `Retry-After` of a server is added to each wait.
+# attempt received bytes before it broke, the source works, so the wait is at most half of this. The `Retry-After` of a
+# server is added to each wait.
 FIRST_WAIT_SECONDS = 0.5
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
 # A large file goes to the store in pieces of at most this many bytes, so that only a small part of it is in memory.

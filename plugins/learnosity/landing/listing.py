@@ -47,7 +47,7 @@ READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
 MAX_PAGES = 100_000
-MAX_EMPTY_PAGES = 1_000  # maximum number of pages without files, one after the other, that say that more follows
+MAX_EMPTY_PAGES = 1_000  # maximum number of empty pages in a row; with more of them, a listing might never end
 MAX_GROUPS = 1_000_000
 # Maximum number of groups that are requested at the same time.
 WALK_CONCURRENCY = 16

@@ -118,7 +118,7 @@ class Offered:
             if (self.size is None or self.size != self.file.bytes) and (error := self._not_the_file()):
                 raise error
             if self.file.bytes is None and not _GZIP_MAGIC.startswith(self._begin[:2]):
-                self._unpacked = None  # some servers name gzip beside a file that is not compressed
+                self._unpacked = None  # not gzip, although the server or the file name says so: nothing to unpack
             if self._must_prove and self._unpacked is None and self._text is None:
                 raise self._unproven()
         self._received += len(piece)

@@ -54,12 +54,15 @@ async def is_enough(
         ours = listed.sha256
     if not await is_whole(store, layout, published):
         found = await digest_of(store, layout.files)
-        # If the list is this run's own, an earlier try of it had decided to replace what was published.
+        # `found == ours`: files.ndjson at the destination lists the files of this run. Then an earlier try of this run
+        # has written it, after it had decided to replace what was published. This try does the same.
         if not left_out or published.run == run or found == ours:
             log.warning("What run %s has published is not whole. This run publishes its files.", published.run.run_id)
             return False
         try:
-            check_digest(found, store, layout, published)  # if only names.tsv is another one, the files are compared
+            # No error is raised if files.ndjson is right and only names.tsv belongs to another run. Then the files can
+            # be compared below, because names.tsv is not needed for that.
+            check_digest(found, store, layout, published)
         except IncompleteDatasetError as error:
             await check_is_still(store, layout, published, error, work=work)
             raise
@@ -122,7 +125,7 @@ async def published_instead(store: Store, layout: DatasetLayout, ours: Manifest,
     try:
         found = await read_manifest(store, layout)
     except IncompleteDatasetError:
-        await withdraw(store, layout)  # the store has kept only a part of it
+        await withdraw(store, layout)  # it cannot be read: the store has kept only a part of the manifest
         return None
     is_kept = found != ours or await digest_of(store, written.path) == written.sha256
     if is_kept and found and found.files_sha256 == ours.files_sha256 and await is_whole(store, layout, found):

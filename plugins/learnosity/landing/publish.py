@@ -79,7 +79,8 @@ async def publish(
         try:
             landed = await _collect(store, work, shards, planned_on)
         except IncompleteDatasetError:
-            # An earlier attempt of this run may have published just now, and have removed its notes.
+            # `_collect` also fails if an earlier attempt of this run, which was still running, has just published the
+            # dataset and removed the notes. Then the manifest is of this run, and the missing notes are no error.
             found = await read_manifest(store, layout)
             if found is None or found.run != run:
                 raise
@@ -119,14 +120,16 @@ async def publish(
             found = await read_manifest(store, layout)
             if found is not None and await is_enough_here(found, landed):
                 return await _keep(store, layout, work, found, require_complete)
-        # The index of names is written before the list. So of two runs that write at the same time, the one whose list
-        # stays has also written the index that stays, or the comparison below finds the difference.
+        # names.tsv is written before files.ndjson, because another run may write both at the same time. If this run
+        # writes its files.ndjson last, the other run has written its names.tsv already. So if that has replaced the
+        # names.tsv of this run, `check_written` below finds it.
         index = await put_names(store, layout, names)
         written = [await listed.put(store, layout), *([index] if index else [])]
     await check_written(store, written)
     written.append(await _put_manifest(store, layout, manifest))
     try:
-        # All are compared again: another run may have written its own files.ndjson before this manifest.
+        # All are compared again: after the check above, and before this manifest was written, another run may have
+        # written its own files.ndjson. Then this manifest does not belong to it.
         await check_written(store, written)
     except NotKeptError:
         found = await published_instead(store, layout, manifest, written[-1])

@@ -121,9 +121,9 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
         if root is None or document is None:
             return Returned()
-        # If the lists of the root group are empty, and no other group has a file, no user was in a group. But
-        # `population` also counts users without a group. If it is above 0, the result counts as empty only if all
-        # scores are null: then no session of these users was counted.
+        # If nothing matched, the lists of the root group are empty, and no other group has a file. But this is also so
+        # if all users are without a group. `population` counts these users. If it is above 0, the result is empty only
+        # if all scores are null: then no session of these users was counted.
         has_users = _POPULATION.search(document.text) and set(_STATISTIC.findall(document.text)) != {"null"}
         if is_empty(document) and not has_users and all(stem_of(path) == stem_of(root.path) for path in by_path):
             return Returned(nothing_matched=True)

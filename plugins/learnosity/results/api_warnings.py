@@ -45,9 +45,9 @@ _MONTH = (
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
 )
 _DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
-# A year, or a date such as `2024-05-01`, `31/12/2024` or `May 3`, is a phrase of `_PHRASES` only if no word such as
-# `is` follows it. In `2024 is no longer supported`, `2024` is the subject, so it may be a part of the dataset. Then the
-# warning does not count as one about the API. In `deprecated on 2024-05-01 and is …`, the date is not the subject.
+# Behind a year or a date, such as `2024-05-01` or `May 3`: no word such as `is` follows. `2024 is no longer supported`
+# may be about the data of 2024. So `2024` is no phrase of `_PHRASES` there, and the warning does not count as one about
+# the API. In `deprecated on 2024-05-01 and is …`, the date is a phrase, because `and` stands before `is`.
 _NO_SUBJECT = (
     r"\b(?! (?:(?:and|or) (?!(?:is|are|was|were|has|have|may|will|no)\b)\w+ )?"
     r"(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
@@ -90,12 +90,16 @@ _PHRASES = re.compile(
 )
 
 
-# An address is removed before that, too: it leads to a page about the warning.
+# Addresses are removed, too, before the words of a warning are looked up in `_WORDS`: an address leads to a page about
+# the warning, and its parts are no words.
 _ADDRESS = re.compile(r"(?:https?://|\b(?:[\w-]{1,40}\.){1,4}learnosity\.com\b)[^\s\"'<>()\[\]]*", re.IGNORECASE)
-# Beside the text of a warning, a value under one of these keys only labels it, or leads to such a page.
+# In a warning such as `{"code": "W17", "message": …}`, the value of `code` only labels the message. So it need not be
+# about the API, and the same holds for these other keys. Exception: a label such as `missing_files` or `failed` may be
+# about the dataset (`_is_label`).
 _LABELS = words("code id type level severity deprecated")
 _OF_FILES = re.compile("file|missing|partial|incomplete")
-# Suffixes in the address of such a page. With any other known suffix, the address may be that of a file.
+# The address of a page about a warning ends with one of these suffixes, or with none that is known. An address with
+# another known suffix, such as `csv`, may be that of a result file, so the warning does not count as one about the API.
 _PAGES = (None, "html", "pdf", "md")
 _LINKS = DOCUMENTATION_LINKS | words("link url href info moreinfo")
 

@@ -32,19 +32,21 @@ from learnosity.results.values import integer, scalars
 
 _STATUS = ":status"  # the name of the HTTP status among the headers, as in HTTP/2
 _HEADERS = ("Content-Range", "Link")
-# With one of these HTTP statuses, the listing may be whole. Any other status that begins with 2 is a sign that it is
-# not: 202 means that the work is not done yet, 206 that the reply is a part. `note_headers` refuses the others.
+# With one of these HTTP statuses, the listing may be whole. 202 means that the work is not done yet, and 206 that the
+# reply may be a part. Any other status that begins with 2 does not say what the reply is, so the reply is refused.
 _WHOLE = ("200", "201", "203")
-# Headers such as `X-Next-Page` and `X-Total-Count` say what the same keys in `meta` say. Those of the second line are
-# about the calls of the account, or about a cache.
+# A header about one of `_OF_PAGES`, such as `X-Next-Page` or `X-Total-Count`, is read like the same key in `meta`. A
+# header of `_OF_CALLS`, such as `X-Limit` or `X-Hits`, is not read: it is about the limits of the account's calls, or
+# about a cache.
 _OF_PAGES: tuple[Kind | None, ...] = ("cursor", "more", "last", "pages", "page", "offset", "limit", "count")
 _OF_CALLS = words("limit remaining limited hits hitcount limitexceeded limitreached overflow overflowed capped cutoff")
-# Instead of a cursor or a page, these texts of a header mean that there is none, as does a number below 1.
+# In a header such as `X-Next-Page`, one of these texts, or a number below 1, means that no page follows.
 _NONE = words("nil undefined na none no null false") | {""}
 _BELOW_ONE = re.compile(r"-\d+|0+")
 _ASIDE = ECHO_KEYS | INPUT_KEYS
 _MAY_BE_DATA = "what stands beside its `data` may be data, too"
-# The unit before the range is any token of HTTP (RFC 9110), such as `dataset_files`.
+# The value of the header `Content-Range`, such as `files 0-9/20`. The unit before the range, here `files`, may be any
+# token of HTTP (RFC 9110).
 _RANGE = re.compile(r"(?:[!#$%&'*+.^_`|~0-9a-z-]+[ =]\s*)?(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
 _LINK_START = re.compile(r",\s*(?=<)")
 _RELATION = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"']+))""", re.IGNORECASE)
@@ -65,7 +67,8 @@ def _kind_of_header(header: str) -> Kind | None:
     """What a header such as `X-Next-Page` is about, if it is about the pages of the listing."""
     word = plain_key(header.removeprefix("X-"))
     kind = kind_of(word) if header.startswith("X-") and word not in _OF_CALLS else None
-    # A token such as `X-Sync-Token` may be that of this page, or of something else.
+    # Only names such as `X-Next-Token` and `X-Continuation` show that the cursor is that of the next page. Another one,
+    # such as `X-Sync-Token`, may be that of this page, so it is not read.
     is_of_next = kind != "cursor" or word.startswith(("next", "continuation"))
     return kind if kind in _OF_PAGES and is_of_next else None
 
@@ -76,7 +79,8 @@ def note_content(beside: Mapping[str, Any], found: Findings) -> None:
     A file with an address need not be found here: `reading` refuses each address that is not known.
     """
     known = {each.url for each in found.files if each.url is not None}
-    # Counts such as `population` may stand beside all but an empty listing. After the first page, a reply ends it.
+    # If the reply lists something, counts such as `population` may stand beside it. If it lists nothing, these counts
+    # say that there is data, which is missing. But after the first page, a reply without files only ends the listing.
     parts = len(found.files) or found.rows or len(found.group_paths) or int(not found.signals.first_page)
     if has_statistics(beside, parts, is_beside_no_list=False):
         found.problems.append(_MAY_BE_DATA)
@@ -109,8 +113,8 @@ def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bo
     is_known = len(aside.files) == len(value) and urls <= known
     if isinstance(value, list) and plain_key(key) in LISTING_KEYS and not is_known:
         return True
-    # An object about the session or the activity may have the id of a user, the name of a group or a `max_score`. With
-    # any other measure, it is a row. Beside the `data` of a group, its name may be that of a group below.
+    # An object with a `group_name` may only say whose session the reply is about. Then it is no data. But if the `data`
+    # are about groups, the name may be that of a child group, which would have to be requested.
     is_about_one = isinstance(value, dict) and "group_name" in value and not found.group_paths and not found.groups
     if aside.proven_rows or (aside.groups and not is_about_one and not set(aside.groups) <= set(found.groups)):
         return True
@@ -119,10 +123,12 @@ def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bo
         return True
     if plain_key(key) not in _ASIDE and any(isinstance(each, str) and holds_rows(each) for each in scalars(value)):
         return True
+    # An object about the activity may have a `max_score`. With any other measure, an object is a row.
     if (aside.rows or aside.has_row_fields) and any(row.keys() & (MEASURES - {"max_score"}) for row in rows_in(value)):
         return True
     problems = set(aside.problems) - (frozenset() if found.group_paths or found.groups else OF_CONTEXT)
-    # A problem may be about an address that is no file's, such as that of the API. Then `reading` judges the address.
+    # If the value has addresses, and none is that of a file that lands, the problem may be about one of them, such as
+    # that of the API. It need not be noted here: `reading` refuses each address that is not known.
     has_problem = bool(problems) and (not urls or not urls.isdisjoint(known))
     return has_problem or None in urls
 
@@ -146,7 +152,7 @@ def _names_in(key: str, value: Any, *, is_listed: bool = True) -> Iterator[str]:
                 yield from _names_in(each, child, is_listed=is_listed)
     elif is_listed and isinstance(value, str) and looks_like_a_file(value) and not holds_address(value):
         is_said = word in FOLDER_KEYS or kind_of(word) in ("remark", "trouble")
-        if not is_said and not value.startswith("/"):  # with a slash, it is the path of an address, as of the request
+        if not is_said and not value.startswith("/"):  # a text such as `/latest/x.json` may be the path of the request
             yield value
 
 
@@ -189,7 +195,7 @@ def note_headers(headers: Mapping[str, str], data: Any, found: Findings) -> None
         kind, key = _kind_of_header(header), header if header == "X-Total-Count" else header.removeprefix("X-")
         if kind == "count":
             _note_total(key, text.strip(), data, found)
-        elif kind == "cursor" and not signals.cursors:  # a cursor in the reply itself goes first
+        elif kind == "cursor" and not signals.cursors:  # a cursor in the reply itself is used instead of a header
             is_none = plain_key(text) in _NONE or _BELOW_ONE.fullmatch(text.strip())
             signals.note(key, None if is_none else text.strip())
         elif kind not in (None, "cursor") and (kind != "pages" or signals.first_page):

@@ -56,9 +56,9 @@ _TEXTS = words("title label description license terms")
 # entry of a list of files may have numbers there, as in `"rows": [1, 200]`.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
 # Beside the address of a file, a list of objects under one of these keys only describes the file, as in
-# `"tags": [{"name": "weekly"}]`. Under another key, it may be content, so the reply is refused. An entry of a list of
-# files is surely about its file, so there such a list may be under any key that is not in `_OF_DATA`. A list of objects
-# that have the fields of rows is always refused.
+# `"tags": [{"name": "weekly"}]`. Under another key, it may be content, so the reply is refused. Exception: in an entry
+# of a list of files, it describes the file under any key that is not in `_OF_DATA`. But a list of objects that have the
+# fields of rows is refused everywhere.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"

@@ -31,7 +31,8 @@ MEASURES = _PERCENTILES | {
 # Keys that say which user or question a row is about. An entry in a list of files can have such a key, too. So an
 # object with such a key and an address may be a row or the entry of a file.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
-# A list under one of these keys usually names columns or the levels of groups. It has no records of the dataset then.
+# A list under one of these keys usually names columns or the levels of groups, and has no records of the dataset. Then
+# its length is not taken for a number of records.
 _NO_RECORDS = words("columns fields header headers headings schema levels grouplevels tags labels")
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 # A plain link in a row is content, and lands with the row. But its key may end with one of these words, as in
@@ -42,12 +43,12 @@ _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 # these suffixes is not taken for a result file. Exception: a link into the folder of the dataset may be a result file.
 _DOCUMENTS = (".html", ".pdf", ".md")
 # The line ends that end a row. `str.splitlines` would also cut at others, such as U+2028. Such a character may be in a
-# value, so one row would be counted as two. But whether a text holds rows at all is tried with both kinds of line ends.
+# value, so one row would be counted as two.
 _LINE_END = re.compile(r"\r\n?|\n")
-# A short text of one line, with a line end, may be a message, or one row of content. If it is content, it would be lost
-# when only the files land, so `may_be_content` says yes if it looks like a row. It does if it is one JSON object or
-# list, if it has the beginning of one, such as `{"`, or if it has a delimiter between cells: a tab, or a comma or
-# semicolon as in `a,b`. A comma as in `Hello, Anna` or `Dear all,` is no delimiter: a blank or nothing follows it.
+# A short line with a line end may be a message, or one row of content, which would be lost when only the files land.
+# `may_be_content` takes it for a row in two cases: it is a JSON object or list, or has the beginning of one, such as
+# `{"`; or it has a delimiter of cells: a tab, or a comma or semicolon as in `a,b`. A comma as in `Hello, Anna` is no
+# delimiter: a blank follows it.
 _MARK_OF_A_ROW = re.compile(r"^[\s\ufeff]*(?:\{.*\}|\[.*\]),?\s*$|[{\[]\s*\\?[\"'{\[]|\t|[,;](?! |$)")
 
 
@@ -149,6 +150,7 @@ def holds_rows(text: str) -> bool:
     A description or a message of several lines is no table: no line below the first one has as many cells.
     """
     text = text.lstrip("\ufeff")
+    # `str.splitlines` finds the rows of a table whose lines end with U+2028, too. They would be lost otherwise.
     return any(_are_rows(text, lines) for lines in (_lines(text), [each for each in text.splitlines() if each.strip()]))
 
 
@@ -266,7 +268,8 @@ def _is_json_of_rows(text: str) -> bool:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     try:
-        # A record separator of RFC 7464 is no JSON. The readers of landed files do not know it, either.
+        # In `_lines`, U+001E (RFC 7464) is removed before each value. Not here: the readers of landed files do not know
+        # this character. So a text with it is not taken for JSON.
         values = [msgspec.json.decode(line) for line in _LINE_END.split(text) if line.strip()]
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False

@@ -24,7 +24,8 @@ NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"
 _NO_PATH = "the path of a group is not a list of names"
 _NESTED = "a group is inside another group in an unknown way"
-# Problems of an object that only names its group.
+# Problems that may be about an object that only says whose session the reply is about. It may name a group in any form,
+# and this group is not requested. So `around` ignores these problems beside `data` that are not about groups.
 OF_CONTEXT = frozenset((_NO_PATH, _NESTED))
 
 

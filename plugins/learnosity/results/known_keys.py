@@ -96,9 +96,9 @@ DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
 # An address under one of these keys may be a link, such as one to the reply itself, or the address of a file. It counts
 # as a link only if its end shows that it leads to a list of files, as in `…/index.json`.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
-# Keys of links to the first and the last page. In an object or a list under `links`, an address under one of these
-# counts as a link. Exception: it is signed, and no other key beside it, such as `prev` or `page`, shows that `links` is
-# about pages. Then it may be the address of a file, so the reply is refused.
+# Keys of links to the first and the last page, in an object or a list under `links`. If an address under one of these
+# is signed, it may also be that of a file. Then it counts as a link only if a key beside it, such as `prev` or `page`,
+# or the address itself shows that it leads to a page. Otherwise the reply is refused.
 PAGE_LINKS = words("first last")
 
 # Maps each spelling of the key of a link to one word: `selfurl` and `selflink` to `self`, `prevpage` to `prev`.
@@ -114,8 +114,8 @@ LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 # itself, or of the groups above it. These are not requested: this reply, or an earlier one, is the reply for them.
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root breadcrumb breadcrumbs")
-# Keys of the groups above the group that the reply is about, as in `{"ancestors": {"ancestor_1": {…}}}`. The groups
-# below such a key are not requested.
+# Matches keys of the groups above the group that the reply is about, as in `{"ancestors": {"ancestor_1": {…}}}`. All
+# that stands in the value of such a key, at any depth, is about these groups. So no group in it is requested.
 GROUPS_ABOVE = re.compile("(?:ancestor|parent)s?(?:[0-9]*|groups?)|breadcrumbs?")
 
 # Endings by which the name of a data file is recognised, without the dot.

@@ -32,8 +32,8 @@ from learnosity.results.values import integer, says_something
 
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _ONE_PART = words("part chunk batch segment volume")
-# `_ONE_OF` matches a text such as `1/3` or `1 of 3`. Under a key that `_PART` matches, it is the number of a part.
-# Under a key such as `shown`, it is how many files are here.
+# `_ONE_OF` matches a text such as `1/3` or `1 of 3`. Under a key that `_PART` matches, it means that the reply is part
+# 1 of 3. Under a key such as `shown`, it means that 1 of 3 files is here. In both cases, the reply is not the whole.
 _PART = re.compile("(?:this)?(?:part|chunk|batch|segment|volume|shard|slice|seq|sequence)(?:number|no|num|nr|index)?")
 _ONE_OF = re.compile(
     r"(?:(?:part|chunk|batch) )?(\d{1,9}) ?(?:files? )?(?:/|(?:out )?of) ?(\d{1,9})(?: (?:parts|files|chunks))?",

@@ -96,7 +96,8 @@ def classify(
     :raises UnsafeNameError: when a file name cannot be used as a path.
     """
     if beside and data is None and declaration is None:
-        # A reply without `data` may list its files at its top level. It counts only if all of it is read as such.
+        # A reply without `data` may list its files at its top level. So its top level is first read as if it was the
+        # `data`. The result is used only if it is a list of files without any doubt.
         bare = classify(meta, beside, dataset_id=dataset_id, first_page=first_page, headers=headers)
         if isinstance(bare, Files):
             return bare

@@ -13,7 +13,8 @@ from typing import Literal
 
 from learnosity.results.known_keys import FILE_SUFFIXES
 
-# `hint`: says how to ask for more, whether or not there is more. `end`: this is the last of several pages.
+# What a text says. `later`: files are not ready yet. `lost`: files could not be made or listed. `more`: files are on
+# a further page. `hint`: how to ask for more, whether or not there is more. `end`: this is the last of several pages.
 Shortfall = Literal["later", "lost", "more", "hint", "end"]
 
 _NAMED = rf"[\w./-]{{1,80}}\.(?:{'|'.join(sorted(FILE_SUFFIXES))})\b"
@@ -38,7 +39,8 @@ _LACKING = r"(?:skipped|omitted|left out|dropped|lost|missing|unavailable|incomp
 _BE = r"(?:(?:is|are|was|were|has|have|had|been|be|only) ){0,3}"
 _CANNOT = r"(?:could not|couldn.t|cannot|can not|can.t) be"
 _NOT = r"(?:(?:is|are|was|were|has|have|had)(?: not|n.t))(?: been)?"
-# The end of a clause, or a reason. A number behind the clause must not be zero: `Files skipped: 0`.
+# `_CLOSED` matches where a clause ends, or where a reason such as `due to` follows. `_NONE` makes sure that no zero and
+# no word such as `none` follows: `Files skipped: 0` does not say that a file is missing.
 _NONE = (
     r"(?![ :=('\"-]{0,4}(?:0+|no|none|nil|null|false|zero|nothing|never|n/a)\b(?! \w))"
     r"(?!: (?:\[|\{|see\b|ask\b))"
@@ -46,7 +48,8 @@ _NONE = (
 _CLOSED = (
     rf"{_NONE}(?= ?(?:[.,;:!()…\n]|$)| - | (?:due to|because|in time|from storage)\b| after an? (?:error|timeout)\b)"
 )
-# Where a clause begins that has no other one of its sentence before it: `Mathematics - Part 1 of 2` is a title.
+# Matches where no other clause of the same sentence stands before. `Part 1 of 2` says that the reply is a part. But in
+# `Mathematics - Part 1 of 2`, it belongs to a title.
 _FIRST = r"(?<![,:-] )(?<!and )"
 _OF_GROUP = r"(?: (?:of|for|in) (?:group )?[\w-]{1,30})?"
 _COUNTED_FILES = rf"(?:{_COUNTED} (?:{_FILES}|entries|entry|documents?|pages?){_OF_GROUP}|(?:the )?(?:file )?{_NAMED})"

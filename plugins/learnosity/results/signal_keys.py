@@ -75,7 +75,8 @@ _OF_FLAGS: dict[str, Kind] = {
     **dict.fromkeys(words("endoffiles endoflist endoflisting endofresults endofdata endofpages"), "last"),
     **dict.fromkeys(words("retry shouldretry retrylater tryagain wait mustwait"), "pending"),
 }
-# `OUTCOMES`: in a row, a text under one of these may be the result of a user.
+# `OUTCOMES`: a text under one of these may say how the job ended, as in `"result": "failed"`. In a row, it may be the
+# result of a user. So it is not read there.
 OUTCOMES = words("result outcome")
 _OF_TEXTS = OUTCOMES | words(
     "statustext statusmessage statusdescription statusdetail statusdetails statusreason statuslabel statusname"
@@ -97,7 +98,8 @@ _LACKING = (
 _NUMBER_OF = r"(?:(?:(?:num(?:ber)?|total|count)(?:of)?|n[or]?of)(?:the)?)?"
 _ERRORS = r"(?:error|failure|exception)s?"
 _WHOLE = r"(?:results?|resultset|list|listing|filelist|response|reply|content|data|dataset)"
-# Numbers of keys in a store of objects, such as `KeyCount`. Beside rows, keys are something else.
+# Matches keys such as `KeyCount`, a number of keys. In an object store, a key is the name of a file, so this is a
+# number of files. Beside rows, it counts something else, so it is not compared with the number of rows.
 _KEYS = (
     r"(?:(?:num(?:ber)?|total|count)(?:(?:number)?of)?|n[or]?of)(?:the)?keys"
     r"|keys?(?:count|total|found|returned|listed|quantity|qty)"

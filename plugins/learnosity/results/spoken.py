@@ -51,9 +51,9 @@ _IS = (
 _OF_VALUES = (
     r" (?:to|at|after) (?:\w+ ){0,3}?(?:characters?|chars?|letters?|digits?|decimals?|places?|words?|percent)\b"
 )
-# `_AT_A_VALUE` finds ` at 1000` behind a phrase about results. The number may be a number of rows, as in `Results
-# capped at 1000`. Then the results are only a part. But if a word of `_VALUES` stands earlier in the same sentence, as
-# in `Scores in the output are capped at 100`, only values are cut.
+# `Results capped at 1000` means that the results are only a part: 1000 may be a number of rows. `Scores in the output
+# are capped at 100` does not mean this: only values are cut. Such a text is known by two things. A number follows the
+# phrase (`_AT_A_VALUE` finds ` at 100`), and the same sentence has a word such as `Scores` before (`_VALUES`).
 _AT_A_VALUE = re.compile(rf" at \d[\d,.]*(?![\d,.])(?! (?:{_FILE}|results|rows|lines|records)\b)", re.IGNORECASE)
 _VALUES = re.compile(r"\b(?:scores?|values?|marks?|names?|texts?|decimals?)\b[^.!?]*$", re.IGNORECASE)
 _PART = re.compile(
@@ -96,7 +96,9 @@ _SOME_ROWS_OF = re.compile(
     r"(?P<end>\s*(?:[.!;]|$))?",
     re.IGNORECASE,
 )
-# A word, and behind it what may be the reason: `Failed: no space left`, or `Error while writing`.
+# Finds the first word of a text if a reason seems to follow it, as in `Failed: no space left` or `Error while writing`.
+# For `said_badly`, such a text says that the dataset failed. But `Failed: 0` says that nothing failed, and `Error
+# analysis by question` is a title. In these two, no reason follows the first word.
 _REASON = re.compile(
     r"\s*([\w-]{1,30})(?:(?:[:.!,]| [(-])(?!\W{0,4}(?:0|none|no|nil|null|false)\b(?! \w))"
     r"(?!\W{0,4}(?:0|no|none)(?: of (?:\d+|the|them))?"

@@ -39,9 +39,12 @@ _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 # A flag may be an object, as in `{"ready": {"value": true}}`, with its value under one of these keys. It may also be a
 # list, as in `{"ready": [true]}`: its entry has no key, and the empty key stands for it.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
-# A message may be a list, or an object such as `{"message": {"text": …}}` with its text under one of these keys.
+# A message may be a list, or an object such as `{"message": {"text": "Failed"}}`. In it, a text under one of these keys
+# may say the state of the dataset. Under another key, a word such as `Failed` may mean something else, so `_remark`
+# does not take it for the state. The empty key stands for the entries of a list.
 _TEXTS = words("text message title value") | {""}
-# As a message, these are words of HTTP, or say why the dataset was made.
+# Under the key `status`, these words mean that the dataset is not ready. As a message, they do not mean this: `Created`
+# and `Accepted` may be words of HTTP, and `scheduled` or `requested` may say why the dataset was made.
 _NO_STATES = words("created accepted new scheduled requested")
 # A progress may be an object, as in `{"progress": {"done": 5, "of": 10}}`. `_DONE`: keys of how much is done (5).
 # `_WHOLE`: keys of how much there is in all (10). Without a `_WHOLE` key, the value of a `_DONE` key is read as a share

@@ -77,13 +77,15 @@ async def read_dataset(store: Store, layout: DatasetLayout) -> Found:
             for info in await _objects(store, layout.prefix)
             if layout.is_own(info.path)
             and not info.path.startswith(f"{layout.removal_prefix}/")
-            # Such a file is never removed. If it counted here, each run would report its removal again.
+            # A file behind a symbolic link is never removed. If it counted here, the dataset would never be empty, and
+            # each run would report its removal again.
             and not leads_elsewhere(store, info.path)
         ]
         if any(info.path == layout.manifest for info in everything):
             if await store.head(layout.manifest) is not None:
                 return Found(layout.dataset_id, problem="it has been published in this moment")
-            # Some listings still have what was deleted a while ago.
+            # The listing still has a manifest that is deleted. So its other entries may be deleted, too, and nothing
+            # can be decided from them now.
             begun = "its removal has begun, and " if marks else ""
             return Found(layout.dataset_id, problem=f"{begun}the store lists its manifest, but does not have it")
         if not (everything or marks) and await store.head(layout.files) is not None:

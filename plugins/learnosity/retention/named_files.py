@@ -17,7 +17,7 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-MAX_LINE_BYTES = 1024 * 1024  # a longer line of files.ndjson is none that landing writes
+MAX_LINE_BYTES = 1024 * 1024  # landing writes no longer line into files.ndjson, so reading ends at a longer one
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ async def remove_named(
         missing: list[str] = []
         for entry in entries:
             if entry.path == before:
-                continue  # the lines are sorted by path, so this one was there already
+                continue  # the line before has the same path: the file is counted once
             before = entry.path
             try:
                 path = layout.data(safe_path(entry.path))
@@ -61,11 +61,13 @@ async def remove_named(
             done.named += 1
             if path not in listed:
                 if (local := local_path(store, path)) is not None:
-                    # The listing of a local folder has all files in it. What is there all the same is not in it.
+                    # `listed` has each file that may be removed from a local folder. A file that exists and is not in
+                    # `listed` is behind a link or cannot be listed. So it is not removed, only counted in `stay`.
                     done.stay += await asyncio.to_thread(os.path.lexists, local)
                     continue
                 if store.is_local:
-                    # A driver lists folders, too, and the path could lead through a link on its server.
+                    # The store is an fsspec driver, such as that of a file server. It lists all files of a folder, too.
+                    # A file that exists and is not listed may be behind a link on the server, so it is not removed.
                     done.stay += await store.head(path) is not None
                     continue
                 missing.append(path)

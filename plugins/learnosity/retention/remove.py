@@ -22,7 +22,9 @@ from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000  # maximum number of objects in one call of `Store.delete`; before each call, the mark is checked
+# Maximum number of objects in one call of `Store.delete`. Before each call, the mark is checked. So if another try has
+# taken over this removal, at most one more batch is deleted here.
+BATCH = 1000
 # The folder is listed and emptied at most this many times, because another task may still write to it. If each of these
 # listings finds objects to remove, `remove` raises a `TransientStorageError`, and a later try goes on with the dataset.
 ROUNDS = 5
@@ -112,8 +114,8 @@ async def remove(
         left = await uploads()
     except TransientStorageError as error:
         # The store cannot remove the unfinished uploads for now. Usually, the error is raised. Then the mark stays, and
-        # the next try removes them. But if files of the dataset may be left, this try has to say so and ends: the
-        # manifest is deleted, so the next try could not know that files are left.
+        # the next try removes the uploads. But if files of the dataset may be left, only this try can report them: it
+        # has read the manifest, which is deleted now. So it raises no error, and the removal ends with a report.
         if not found.is_published or (not partly and named.files >= found.files):
             raise
         left = f"removed, but parts of its files may be left in unfinished uploads: {error}"

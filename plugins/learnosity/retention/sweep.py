@@ -155,9 +155,9 @@ class Sweep:
             await self.done(entry, True)
             return
         self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
-        # `begins` returns another entry than `now` if an earlier try of this run has begun this removal and the
-        # manifest is gone: then a part of the dataset may be removed already. If the rest cannot be judged
-        # (`may_be_cut_off`), the removal is not given up, so that a later try goes on with it.
+        # `done(…, False)` deletes the note that this removal has begun. The note stays if a later try may have to go on
+        # with the removal: an earlier try may have removed a part of the dataset (then `begins` has returned the entry
+        # of that try, and not `now`), and the rest cannot be judged for the time being (`may_be_cut_off`).
         if entry == now or not may_be_cut_off(removal.verdict):
             await self.done(entry, False)
 

@@ -80,11 +80,13 @@ def column_problem(schedule: Schedule) -> str | None:
     columns = schedule.params.get("input_columns")
     if not columns:
         return None
-    from learnosity.inputs.records import schema_for  # imported here, because few files name columns
+    # This import is not at the top: it would slow down each process that reads DAG files, and few files name columns.
+    from learnosity.inputs.records import schema_for
 
     keys = [str(group["key"]) for group in schedule.params.get("groups", ())]
     if any(map(is_template, keys)):
-        # The keys of the levels are known to a run alone, so the columns of levels are left out.
+        # The key of a level is a template, so it is known only when a run starts. Until then, nobody can say whether a
+        # column such as `groups.district` belongs to a level. So the columns of levels are not checked here.
         keys, columns = [], {key: name for key, name in columns.items() if not key.startswith("groups.")}
     try:
         schema_for(schedule.params["dataset_type"], keys, input_columns=columns)
@@ -180,7 +182,7 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
         templates=True,
     ):
         yield ("params", *place), what
-    # Only the form of a URI is checked, because which drivers and connections there are is known to a run alone.
+    # Only the form of a URI is checked. Whether its connection and its driver exist is found out when a run uses it.
     for key in ("input_uri", "destination_uri"):
         uri = str(schedule.params.get(key) or "").strip()
         try:

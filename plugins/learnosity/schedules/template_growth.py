@@ -164,7 +164,7 @@ def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int], *, other: 
             return weights.get(name, other)
         case nodes.For():
             turns = _turns(node.iter, given, set())
-            # A loop over anything but a written list, such as `[1, 2]`, may be over a text: one turn for each
+            # If the loop is not over a written list such as `[1, 2]`, it may be over a text, with a turn for each
             # character. If this text holds the longest text n times, there are n times as many turns.
             if not _entries(node.iter):
                 turns *= max(1, of([node.iter], 1))

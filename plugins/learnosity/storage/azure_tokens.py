@@ -35,10 +35,10 @@ _PASSES = re.compile(
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# azure-identity's error has this text if it got no token from the address of Azure's metadata service. Outside of Azure
-# that is normal: nothing has this address, or the service of another cloud has it. So there, the text does not mean a
-# failure that may pass, but that the connection has no credentials (see `_asked_metadata_alone`). A text that goes on
-# with "Token request error" does not match: the reply had the form of Azure's service, so this is no other cloud.
+# azure-identity's error has this text if it asked Azure's metadata service for a token and got none. Outside of Azure
+# that is normal, because only Azure has this service. Then the connection has no credentials, and a retry does not help
+# (see `_asked_metadata_alone`). If "Token request error" follows in the text, Azure's service itself has replied with
+# an error. So this is a machine in Azure, and the text does not match.
 _NO_METADATA = re.compile(r"ManagedIdentityCredential authentication unavailable(?!.*Token request error: \().*")
 # Error codes of Microsoft's token service which say that the same request may succeed later. They are looked for before
 # the HTTP status is judged: a reply with such a code can have status 400, which otherwise means a final refusal.

@@ -121,17 +121,17 @@ class BucketDeletes:
             where, url, lambda client: client.post(url).headers(headers).body_bytes(body)
         )
         code = code_of(content.decode(errors="replace"))
-        # A server that does not know the bulk delete may say that the request is malformed, with a code of its own or
-        # with S3's `InvalidRequest`. For an unknown code, `judge` returns the same as for a status 400 without a code,
-        # and for `InvalidRequest` it returns `REQUEST`. After such a reply, the objects are deleted one by one. If
-        # something else is wrong, those requests show what it is.
+        # A server that does not know the bulk delete may say that the request is malformed. Its error code is S3's
+        # `InvalidRequest` (`judge` returns `REQUEST`), or one that `judge` does not know (it returns `judge(400)`).
+        # After such a reply, the caller deletes the objects one by one. If something else is wrong, these requests
+        # fail, too, and show what it is.
         is_malformed = status >= 400 and judge(status, code) in (judge(400), REQUEST)
         if status in (405, 501) or code == "NotImplemented" or is_malformed:
             raise _NotKnownError
         if status != 200:
             raise refusal_of("delete", where, status, content)
         if not content.strip():
-            return paths  # it says of no object that it is deleted, so each one is deleted in a request of its own
+            return paths  # an empty reply confirms no deletion, so each object is deleted in a request of its own
         try:
             gone, refused = s3_deleted(content)
         except OddPageError as error:

@@ -40,9 +40,9 @@ def why_refused(status: int, code: str, body: str = "", *, creates: bool) -> Ref
     if status == 404:
         changed = not creates and judge(status, code).verdict is Verdict.MISSING and not is_web_page(body)
     else:
-        # If a condition is not met, the store replies with status 409 or 412. The error code in this reply may be
-        # unknown to `judge`, because each kind of store has its own codes for it, such as `ConcurrentModification` of
-        # Ceph. So an unknown code beside one of these statuses counts as CHANGED.
+        # If the condition is not met, the store replies with status 409 or 412, and often with a code that `judge` does
+        # not know, such as `ConcurrentModification` of Ceph. A code that `judge` knows has another meaning, such as a
+        # lease of somebody else. So an unknown code counts as CHANGED, but no known code except `_CHANGED`.
         changed = status in (409, 412) and (code == _CHANGED or judge(status, code) == judge(status))
     return Refused.CHANGED if changed else Refused.ELSE
 
@@ -58,8 +58,8 @@ def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates
     if not status_of(reply):
         if isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError):
             return Refused.CHANGED
-        # To create a file only if none is there, obstore makes a hard link. Many mounted buckets and network drives
-        # have no hard links, and each kind raises another error. So every error that comes here counts as UNKNOWN, and
-        # the caller writes the file without a condition. If something else is wrong, that write fails, too.
+        # `local and creates`: a file is to be created only if none is there. For this, obstore makes a hard link. Many
+        # mounted buckets and network drives have no hard links, and each kind raises another error. So every error here
+        # counts as UNKNOWN, and the caller writes without a condition. If something else is wrong, that fails, too.
         return Refused.UNKNOWN if local and creates else Refused.ELSE
     return why_refused(status_of(reply), code_of(reply), reply, creates=creates)

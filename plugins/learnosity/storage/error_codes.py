@@ -138,8 +138,8 @@ _BY_CODE = {
     "ServerSideEncryptionConfigurationNotFoundError": KMS,
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     **dict.fromkeys(("MethodNotAllowed", "NotImplemented"), _UNKNOWN_REQUEST),
-    # Codes of other servers with S3's interface, such as MinIO and Ceph; a new one goes here. The HTTP status does not
-    # replace them: a bulk delete has one status for all its objects, and a reply with status 200 can be an error.
+    # Codes of other servers with S3's interface, such as MinIO and Ceph; a new one goes here. Without them, only the
+    # HTTP status would count. That is not enough in a bulk delete: the reply has one status and a code for each object.
     **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", _UNKNOWN), _PASSES),
     **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
     **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
@@ -182,10 +182,10 @@ _CAUSES = (  # the first three are obstore's texts about a reply with status 2xx
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"response: missing field", Meaning(Verdict.PASSES, "the reply is an error, or of no store", NO_STORE.advice)),
     (r"Got invalid [\w ]+ response|Header missing from|Unable to extract metadata|Invalid last modified", NO_STORE),
-    # If the bucket lies in another region, S3 replies with a redirect that has no address.
+    # If the bucket lies in another region, S3 sends a redirect without an address. obstore's error then has this text.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # obstore follows redirects, and would send a part of the credentials to the other host. So unless the store needs a
-    # proxy, requests to all other hosts go to 127.0.0.1:0, where nothing can listen: their errors have this address.
+    # obstore would follow a redirect to another host, and send a part of the credentials there. So (if the store needs
+    # no proxy) `egress` leads requests to other hosts to 127.0.0.1:0. This address in an error means such a redirect.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",

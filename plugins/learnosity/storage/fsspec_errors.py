@@ -16,7 +16,8 @@ from learnosity.storage.fsspec_rename import is_missing
 # Error numbers of the operating system for problems that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 # An error of smbprotocol for missing rights is no `PermissionError`. It has this NT status (STATUS_ACCESS_DENIED), or
-# the number EACCES. Its number EPERM means that somebody else has the file open, so a retry can help.
+# the number EACCES. `_lacks_rights` does not look for the number EPERM: in an error of smbprotocol, it means that
+# somebody else has the file open, so a retry can help.
 _NT_DENIED = 0xC0000022
 _SAYS_DENIED = re.compile(r"\bSTATUS_ACCESS_DENIED\b")
 # Names of error classes of the libraries paramiko, asyncssh and smbprotocol. They are compared by name, because it is

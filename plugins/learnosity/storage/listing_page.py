@@ -240,8 +240,8 @@ def _token(text: str | None, body: bytes, names: Sequence[str]) -> str:
         token = token.lstrip(_BLANKS)
     if after and not any(_breaks(name)[1] for name in names):
         token = token.rstrip(_BLANKS)
-    # Two characters of the token may differ from what the store sent. `_parsed` puts a DEL in the place of a character
-    # that XML forbids, and the XML parser puts a line feed in the place of a carriage return.
+    # Reading the page changes two kinds of characters: `_parsed` makes a DEL of a character that XML forbids, and the
+    # XML parser makes a line feed of a carriage return. A token that may differ from the sent one is an error.
     for char, is_changed in (("\x7f", _NO_XML.search(body) is not None), ("\n", b"\r" in body)):
         if is_changed and char in token:
             if any(char in name for name in names):

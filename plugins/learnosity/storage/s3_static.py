@@ -39,8 +39,8 @@ _OF_IDENTITIES = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_CA_BUNDLE",
 }  # fmt: skip
-# Environment variables of AWS that change nothing if the connection names a region. A variable that is neither here nor
-# in `_OF_IDENTITIES` may change something if its name begins with `AWS_` or `BOTO`. If one is set, boto3 is used.
+# Environment variables of AWS that change nothing if the connection names a region. Every other variable whose name
+# begins with `AWS_` or `BOTO`, except those in `_OF_IDENTITIES`, may change something: if one is set, boto3 is used.
 _OF_REGIONS = {"AWS_DEFAULT_REGION", "AWS_REGION"}
 
 

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 # A larger object is not written with one PUT. S3 would accept 5 GB, but if a PUT fails, the whole file must be
 # downloaded again.
 MAX_BYTES = 256 * MIB
-# Landing begins a PUT only when this much of its memory budget is free (`memory_for`). The PUT needs the memory for the
-# bytes of the file that were downloaded and are not sent to the store yet.
+# Memory that one PUT needs, for bytes of the file that were downloaded and are not sent to the store yet. Landing has a
+# memory budget: it begins a PUT only when so much of it is free (`memory_for`).
 BUFFERED_BYTES = 5 * MIB
 
 

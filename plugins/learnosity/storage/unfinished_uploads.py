@@ -37,16 +37,16 @@ Discard = Callable[[str, IsOwn], Awaitable[int]]
 
 It raises `StorageError` where it cannot, and `TransientStorageError` where it cannot for now."""
 
-# At most this many bytes of a reply are read. Even a page of 1,000 uploads with the longest names is shorter. A longer
-# page is cut off here, so it counts as damaged.
+# At most this many bytes of a reply are read, so that a wrong reply cannot fill the memory. Even a page of 1,000
+# uploads with the longest names is shorter. A longer page is cut off here, so it counts as damaged.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 # The names of obstore's temporary files end with `#` and a number, such as `a.json#1`. Landing never gives a file in a
 # local folder such a name: it refuses a result file with one. So a file with such a name is a remain, and is removed.
 _STAGED = re.compile(r"#\d+$")
-# A request is not sent again if it fails later than this after its first attempt began. A server can restart within
-# this time. If the request still fails, the uploads stay: no later task of the run removes them, and the DAG
-# `learnosity_retention` removes them only if it is configured.
+# A request that fails is sent again until this time has passed since its first attempt. A server can restart within
+# this time. It is worth the wait: if the request fails in the end, the uploads stay. No later task of the run removes
+# them, and the DAG `learnosity_retention` removes them only if it is configured.
 PATIENCE_SECONDS = 30.0
 
 
@@ -137,7 +137,7 @@ class UnfinishedUploads:
             return
         if 200 <= status < 300:
             raise odd_reply("delete", where, f"it has status {status} and a body")
-        if code_of(body.decode(errors="replace")) != "NoSuchUpload":  # NoSuchUpload means that the upload is gone
+        if code_of(body.decode(errors="replace")) != "NoSuchUpload":  # NoSuchUpload: the upload is gone already
             raise refusal_of("delete", where, status, body)
 
     async def _sent(
@@ -152,9 +152,9 @@ class UnfinishedUploads:
 
 def _cannot_be_asked_for(key: str) -> bool:
     """Whether a request for a key would reach another key. Landing writes no such keys, but other programs may."""
-    # The HTTP client resolves `.` and `..` in a path, as a file system does: the request would reach another key. A DEL
-    # may be in the key itself, or `listing_page` has put it in the place of a character that XML forbids. So the true
-    # key of such an upload is not known.
+    # The HTTP client resolves `.` and `..` in a path, as a file system does: the request would reach another key.
+    # `\x7f` (DEL) may be in the key itself. But `listing_page` also puts it in the place of a character that XML
+    # forbids. So the true key of such an upload is not known.
     return not {".", ".."}.isdisjoint(key.split("/")) or "\x7f" in key
 
 

@@ -53,8 +53,8 @@ async def check_writable(store: Store, owner: str, attempt: int = 1, *, below: s
         written.append(conditional)
         found = await _need("list objects", "a landing cannot tell what has landed", _names(store, folder))
         # The conditional write above is allowed only if the object is not there yet. If the reply to it is lost, the
-        # HTTP client sends it again. The store then refuses the second write, because the first one has made the
-        # object. This is no fault of the store, and the listing has the object.
+        # HTTP client sends it again, and the store refuses this second write: the first one has made the object. So a
+        # refusal is a fault of the store only if the listing does not have the object.
         if not is_written and conditional not in found:
             raise StorageError(
                 f"{store.uri} refuses to write an object that is not there, as if it were. So latest.json cannot be "

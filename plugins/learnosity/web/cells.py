@@ -17,13 +17,13 @@ _STATISTIC = re.compile("_(change|before)$")
 # A negative number is shown with this sign and not with a hyphen. This sign is as wide as a plus sign, so the numbers
 # of a column line up.
 MINUS = "\N{MINUS SIGN}"
-# If a column has no value at all, its name decides whether it is a column of numbers (`is_statistic`). The page aligns
-# such a column to the right, like every column of numbers. It is one if the name begins with one of these texts, or
-# ends with a key of `_DECIMALS` or with "score".
+# The page aligns columns of numbers to the right. If a column has no value at all, its name decides whether it is a
+# column of numbers (`is_statistic`): names that begin with one of these texts are, such as `count_sessions`. So are
+# names that end with a key of `_DECIMALS` or with "score".
 _COUNTS = ("population", "difference_", "count_", "num_")
 # A number as large as this (or as far below zero) gets no separators and no fixed decimals: with them, 1e300 would have
-# more than 400 characters, and Python fails for an integer like 10**400. So such a float has an exponent (1e+15). Such
-# an integer has its digits, at most `MAX_CELL` of them. If one of them is negative, it has a hyphen and not `MINUS`.
+# more than 400 characters, and Python fails for an integer like 10**400. So a large float is shown with an exponent,
+# such as 1e+15, and a large integer as its digits, cut after `MAX_CELL` of them.
 _LARGEST = 1e15
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.key_figures import read_figures
 
-TREND = 12  # maximum number of datasets in a trend
+TREND = 12  # at most this many datasets are looked up for the charts that compare a dataset with earlier ones
 # One query reads at most this many asset events, the newest ones. The number is much larger than `TREND`, because a
 # dataset that was published several times has several events.
 _EVENTS = 200

@@ -95,7 +95,7 @@ def _datasets(
     # dataset once. If an event has no dataset id, its event id is used instead, so that it gets a row of its own.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
     # Two datasets with the same id may differ in type or in place. So two events are of the same dataset only if their
-    # type and the URI of their manifest are the same, too. This URI does not name the server of the bucket. If a run
+    # type and the URI of their manifest are the same, too. This URI names no Airflow connection, so no server. If a run
     # publishes a dataset to the same bucket and prefix on two servers, the list shows only one of the two.
     place = [AssetEvent.extra[name].as_string() for name in ("dataset_type", "manifest_uri")]
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset, *place)

@@ -111,9 +111,9 @@ def returned_values(
     published = {each.task_id for each in instances if each.operator == PUBLISH_OPERATOR}
     created = {each.task_id for each in instances if each.operator == CREATE_OPERATOR}
     left_out = {each.task_id for each in instances if each.operator in NOT_READ}
-    # The author of a DAG may replace the create task by a task of another operator, which keeps the id. So the create
-    # task is also found by its id: beside the publish task `land.publish`, it is the task `create_dataset`
-    # (`siblings`). Its value is read like that of a create task, because it may name the dataset.
+    # The author of a DAG may put a task of another operator in the place of the create task, under the same id. What
+    # this task returned may name the dataset, so it is read, too. The task is found by its id: the create task of the
+    # publish task `land.publish` has the id `create_dataset` (`siblings`).
     created |= {several[0] for each in instances if len(several := siblings(each.task_id)) > 1} - published - left_out
     other = table.task_id.not_in(published | created | left_out)
     # A task without an operator of this package may also return a dataset. Then its XCom is a JSON object with the key

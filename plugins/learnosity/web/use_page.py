@@ -198,7 +198,7 @@ async def _parquet(shown: Shown) -> list[ParquetFile] | None:
     found, layout = [], shown.publication.layout
     try:
         place = beside(shown.publication.destination_uri)
-    except StorageError:  # the destination is a whole bucket, so no folder can stand beside it
+    except StorageError:  # Parquet files are in a folder beside the destination; beside a whole bucket, there is none
         return []
     try:
         store = await reading(with_connections_of, shown.run.team, open_input_store, place)
@@ -242,10 +242,9 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        # There is no table, or the table is one object (`lone`) and not a list of rows. Lists inside of this object are
-        # not read as tables. So their keys are not known here, and the code on the page cannot name them. The table
-        # `group` is an exception: it is the row of the whole dataset, and the code then reads the list `users` of each
-        # file.
+        # The code on the page has to name the key of the list of rows. Without a table, this key is not known. It is
+        # not known either if the table is one object (`lone`): lists inside of this object are not read as tables. The
+        # object `group`, the row of the whole dataset, is an exception: then the code reads the key `users`.
         return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":
