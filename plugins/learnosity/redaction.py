@@ -192,7 +192,7 @@ def _without_values_after(named: re.Pattern[str], text: str, words: bool) -> str
             parts += [text[shown:begin], "…"]
         shown = max(shown, end)
         # A quote behind a backslash is taken for a character of the value. But in `"C:\keys\"`, the value ends there.
-        # Then too much was taken for the value, and the name of the next secret may be in it. So it is searched, too.
+        # Then too much was taken for the value, and the name of a secret may be in it. So the value is searched, too.
         begin = value.start() if _ESCAPED_QUOTE.search(text, value.start(), end) else shown
     return "".join(parts) + text[shown:]
 

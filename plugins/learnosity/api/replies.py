@@ -44,6 +44,7 @@ _CLOCK_CODES = frozenset({41004, 41007})
 _CONNECTION_CODES = frozenset({40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 # If a `get` is refused with one of these codes, the API perhaps does not have the dataset yet, or only a part of it.
+# Then `landing.listing` asks again for two minutes (`is_absent`).
 _ABSENT_CODES = frozenset({20004, 20011, 20012, 50000})
 # Error codes of calls that the API has checked and refused: 2xxxx = parameters, 4xxxx = access, rate and version, and
 # three single codes. Such a call had no effect. After any other code, it may have had one. 20011 is an exception: this

@@ -66,7 +66,7 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     elif own is None and below is not None and not below.lone and len(below.rows) == len(lone) == 1:
         # Beside a list with one group, there is a single row under another key than `group`. This single row is taken
         # for the root group. Its `population` is used, and not that of the group in the list: some users may be in no
-        # group.
+        # group. Beside several groups, a single row may be a benchmark, and is not used: see `_ONLY_ROOTS`.
         own = lone[0]
     if root.cut or (own is None and below is None):
         return Returned()

@@ -19,8 +19,8 @@ _ABOUT_NAMES = frozenset(
     {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
 )
 # A folder with one of these names usually has the files of all groups. So `groups/group.json` may be the file of the
-# root group, even if there is a file such as `summary.json` above this folder: see `_root`. But beside `summary.json`,
-# `d1/group.json` is not taken for the root: it may be the file of the group `d1`.
+# root group, even if there is a file such as `summary.json` above this folder: see `_root`. A `group.json` in another
+# folder, such as `d1/group.json`, is not taken for the root then: it may be the file of the group `d1`.
 _FOLDER_NAMES = frozenset({"group", "groups"})
 _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 

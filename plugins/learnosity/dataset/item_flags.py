@@ -82,8 +82,9 @@ def flags(row: Mapping[str, Any], at: Thresholds) -> tuple[Flag, ...]:
     p, index = row.get(P_VALUE), row.get(DISCRIMINATION)
     of_p = _of_p_value(p, at) if is_number(p) else None
     of_index = _of_discrimination(index, at) if is_number(index) else None
-    # The most urgent flag comes first. An impossible p-value means that the data are wrong. A flag of the
-    # discrimination may mean that the key is wrong, which is more urgent than a question that is only hard or easy.
+    # The most urgent flag comes first: an impossible p-value, because it means that the data are wrong. Otherwise it is
+    # the flag of the discrimination: the answer key may be wrong, so that a wrong answer counts as the right one. That
+    # is more urgent than a question that is only hard or easy.
     found = (of_p, of_index) if of_p is Flag.ODD else (of_index, of_p)
     return tuple(flag for flag in dict.fromkeys(found) if flag)
 

@@ -20,7 +20,7 @@ from math import ceil
 MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # how many files are landed at the same time at the beginning
-MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time
+MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time, however fast that is
 # A process may have only a certain number of open files and connections (`ulimit -n`). Landing leaves 256 of them, or
 # half of them if this is fewer, for everything else in the process. Each file that is landed may need two connections:
 # one to its source, and one to the store. So if 600 are allowed, at most 172 files land at once.

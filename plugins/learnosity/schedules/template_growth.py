@@ -16,7 +16,7 @@ from jinja2 import nodes
 MAX_TEXT = 1024 * 1024
 MAX_DIGITS = 20  # maximum number of decimal places for the filter `round`
 MAX_WIDTH = 100  # maximum width, and maximum number of decimal places, in a format such as '%02d'
-# The longest id of a run in Airflow. A template is checked before any run, so a value of a run counts as this long.
+# Maximum length of a run id in Airflow. A template is checked before any run, when the length of `run_id` is not known.
 RUN_ID = 250
 _FORMAT = re.compile(r"%(\([^()]*\))?[#0\- +]*([0-9]*)(?:\.([0-9]*))?[hlL]?(.|$)", re.DOTALL)
 
@@ -197,7 +197,7 @@ def _turns(node: nodes.Node, given: Given, seen: set[str]) -> int:
         node = node.node
     if isinstance(node, nodes.Name) and (branches := _branches(node, given, seen)) is not None:
         return max((_most_turns(each, given, seen) for each in branches), default=1)
-    return RUN_ID
+    return RUN_ID  # one turn for each character of a text such as `run_id`
 
 
 def _most_turns(node: nodes.Node, given: Given, seen: set[str]) -> int:

@@ -29,7 +29,7 @@ HELD = timedelta(seconds=1)
 # Credentials that expire in fewer seconds than this are not used: they could expire on the way to the server.
 MARGIN_SECONDS = 60
 # While the old credentials are still valid, a thread gets new ones. The next thread starts at least this many seconds
-# after this one has ended. Without this wait, each request would start a thread as long as AWS gives no new ones.
+# after this one has ended. Without this wait, one thread would follow the other as long as AWS gives no new ones.
 RETRY_SECONDS = 10.0
 
 _ADVICE = "Check login, password and extra of the connection (docs/stores.md)."

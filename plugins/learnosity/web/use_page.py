@@ -242,9 +242,10 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        # The code on the page has to name the key of the list of rows. Without a table, this key is not known. It is
-        # not known either if the table is one object (`lone`): lists inside of this object are not read as tables. The
-        # object `group`, the row of the whole dataset, is an exception: then the code reads the key `users`.
+        # The code on the page has to name the key of the list of rows. This key is not known if the file has neither
+        # groups nor users, nor if it only has an object (`lone`): lists inside of an object are not read as tables.
+        # Exception: the object `group` is the row of the whole dataset, and lists stand beside it. If none of them is
+        # about groups, the rows can only be under `users`.
         return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":
