@@ -28,8 +28,9 @@ _GO_ON = (
     "short, raise dagrun_timeout of the DAG first."
 )
 # If a run takes longer than `dagrun_timeout`, Airflow skips its tasks that have not ended. Then often no task has
-# failed, and there is no error to give advice on. The note on the run, which knows the cause, shows `TIMED_OUT`. The
-# page of the run does not know the cause, and shows `NO_TASK_FAILED`.
+# failed, and there is no error to give advice on. Airflow tells `run_note_listener` this cause, so the note that it
+# writes on the run has `TIMED_OUT`. The run's page in the tab Learnosity does not know the cause, and shows
+# `NO_TASK_FAILED`.
 TIMED_OUT = f"The run took longer than its dagrun_timeout, so what had not ended was skipped. {_GO_ON}"
 NO_TASK_FAILED = (
     "No task of this run has failed: the run took longer than its dagrun_timeout, or a user has marked it as failed. "
@@ -60,7 +61,8 @@ _SAID = re.compile(r"(?:^|[.:;?!]\s|\bthen )clear\s|\btrigger a new run\b|\bcorr
 # instruction: a file may be called `1. Clear answers.csv`.
 _NAMES = re.compile(r"(?<!\w)(['\"`]).*?\1(?!\w)|\b[a-z][a-z0-9+.-]*://\S*\w", re.IGNORECASE)
 # Errors whose messages this package wrote. `AirflowSensorTimeout` is a class of Airflow, but the sensor of this package
-# gives it a message of its own. `_SAID` is searched only in these: messages of others have its words only by chance.
+# gives it a message of its own. `_SAID` is searched only in these messages. If the message of any other error contains
+# `clear`, it does so by chance, and tells nobody what to do.
 _OURS = (LearnosityError, AirflowSensorTimeout)
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 

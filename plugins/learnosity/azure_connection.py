@@ -126,7 +126,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             "neither of them then, but another identity. Give both, or none."
         )
     check_addresses(named, connection, extra)
-    has_address = bool(extra.get("connection_string") or sas_url(extra))  # each of them names the account
+    has_address = bool(extra.get("connection_string") or sas_url(extra))  # either of the two names the account
     url = "" if has_address else account_url(connection, extra)
     if not url and not has_address:
         raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{BLOB_HOST}.")
@@ -151,14 +151,15 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             account = account_at(url, connection, extra) if url else ""
             if "determine account name" not in str(error) or not account:
                 raise
-            # Azure's client accepts a key only with an address in which it finds the account. So the client is made for
-            # the account's usual address. `is_own` makes the lines below take the endpoint from the URL.
+            # With an account key, Azure's client needs a host such as ACCOUNT.blob.core.windows.net, in which it finds
+            # the account's name. The host of `url` is another one, such as a custom domain. So the client is made for
+            # the account's usual host. `is_own` makes the lines below take the endpoint from the URL.
             hooked, is_own = attrs.evolve(hooked, host=f"https://{account}.{BLOB_HOST}"), True
             client = made()
     except ImportError:
         raise  # a package is missing: the error of `open_store` names the pip extra to install
-    # The hook also raises errors of its libraries. Their texts may contain a part of a key, so the message has only
-    # their type.
+    # The hook also raises errors of its libraries. Their texts may contain a part of an account key, so the message has
+    # only their type.
     except Exception as error:
         raise ConnectionConfigError(
             f"The {named} is no connection to an Azure storage account ({type(error).__name__}). {_to_check(extra)}"

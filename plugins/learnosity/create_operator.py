@@ -165,8 +165,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         with findings:
             config = await hook.aget_config()
             input_columns = mapping("input_columns", self.input_columns)
-            # If `groups` is not valid, the check above has noted this, and the keys of the groups are unknown. Then the
-            # columns of groups are left out: `schema_for` would refuse them, with a second error for the same mistake.
+            # If `groups` is not valid, the check above has noted this, and `group_keys` is empty. Then columns such as
+            # `groups.district` are left out: `schema_for` would refuse them, with a second error for the same mistake.
             if request.groups and not request.group_keys:
                 input_columns = {key: name for key, name in input_columns.items() if not str(key).startswith("groups.")}
             schema = schema_for(

@@ -48,9 +48,9 @@ LEARNOSITY_RETRIES = ExceptionRetryPolicy(
     ]
 )
 
-# The waits between tries are at least 0.5, 1, 2, 4, 8, 15 and 15 minutes, so a failure of 45 minutes does not end the
-# run. Airflow adds jitter: each of the first five waits can be up to twice as long, but not over 15 minutes. For short
-# failures, calls are already repeated inside the task.
+# The waits between tries are at least 0.5, 1, 2, 4, 8, 15 and 15 minutes. So if the API or the store is down for 45
+# minutes, the run does not fail. Airflow adds jitter: each of the first five waits can be up to twice as long, but not
+# over 15 minutes. If the API or the store is down only for seconds, no retry is needed: the task repeats its calls.
 RETRY_ARGS: dict[str, Any] = {
     "retries": 7,
     "retry_delay": timedelta(seconds=30),

@@ -121,9 +121,9 @@ class Egress:
         parts = urlsplit(endpoint or "https://")
         proxy, exceptions = self._proxy(parts.scheme)
         if parts.hostname and self.proxy_for(parts.geturl()) is None:
-            # obstore would use a proxy of the environment. It would also follow redirects to any host, and send a part
-            # of the credentials there. obstore has no option to forbid either. So obstore gets a proxy that cannot
-            # exist, for all hosts except the host of the store.
+            # Without these options, obstore would use a proxy of the environment. It would also follow a redirect to
+            # another host, and send a part of the credentials there. So for all hosts except that of the store, it gets
+            # a proxy that cannot exist: a request to another host fails.
             options |= {"proxy_url": NO_PROXY, "proxy_excludes": ",".join(_as_excludes(parts.hostname))}
         elif proxy:
             names = _METADATA + tuple(_exceptions(exceptions, parts.port or _PORTS.get(parts.scheme)))

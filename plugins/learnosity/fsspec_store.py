@@ -54,7 +54,7 @@ def open_fsspec_store(uri: str, text: str) -> Store:
 class FsspecStore:
     """A prefix in an fsspec file system. `storage.store.Store` says what each method does."""
 
-    is_local = True  # an fsspec store may be a file system, so the stricter rules for names of local files apply
+    is_local = True  # it may be a file system, so result files with names that a local folder cannot keep are refused
 
     def __init__(self, fs: Any, root: str, uri: str) -> None:
         self._fs = fs

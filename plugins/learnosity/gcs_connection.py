@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
-# Keys of a connection's extra that cause no warning. Landing uses all of them (docs/stores.md), except `num_retries`:
-# it always has its own retries, so nothing is missing without this key. Any other key is ignored, so if it has a value,
-# a warning names it.
+# Keys of a connection's extra that cause no warning. Landing uses all of them (docs/stores.md), except `num_retries`.
+# This one is ignored without a warning, because landing has its own retries. Any further key is ignored, too. If it has
+# a value, a warning names it.
 _USED = (
     *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
@@ -135,8 +135,8 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
         raise ConnectionConfigError(_refusal(named, error)) from None
     except ImportError:
         raise  # Airflow's Google provider is not installed. The error of `open_store` names the pip extra to install
-    # The hook does not catch the errors of its libraries, so they arrive here. Their texts may contain a part of the
-    # key, so `_refusal` does not show these texts.
+    # The hook does not catch the errors of its libraries, so they arrive here. Their texts may contain a part of a
+    # private key, so `_refusal` does not show these texts.
     except Exception as error:
         raise ConnectionConfigError(_refusal(named, error)) from None
     return credentials, str(project or ""), str(gcs_endpoint(extra) or client.api_endpoint).rstrip("/")

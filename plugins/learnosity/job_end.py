@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from learnosity.api.jobs import Job
 
 
-# Advice for a job that may have ended without a dataset. This is not sure, because the documentation does not say what
-# its status means, or because it has an error beside the status of a job that still runs.
+# Advice for a job of which it is not sure whether it has ended. Either Learnosity's documentation does not say what the
+# job's status means. Or its status says that it still runs, but the job has an error.
 START_OVER = (
     "If it has ended without a dataset, delete the state of create_dataset (docs/reliability.md, 'Starting over on "
     "purpose'), then clear create_dataset: a fresh dataset is made."

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Key in Airflow's task state store. The value says in which try polls were refused, and since when. A try does not use
-# the value of an earlier try: in each try, refusals must again last for the full time (such as 35 minutes for a refused
-# key) before they end the wait.
+# Name of an entry in Airflow's task state store. The entry says in which try polls were refused, and since when. A
+# later try does not use it: in each try, refusals must again last for the full time before they end the wait. If
+# Learnosity refuses the consumer key, for example, this time is 35 minutes.
 KEY = "refused_since"
 
 

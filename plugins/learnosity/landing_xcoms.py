@@ -14,8 +14,8 @@ from learnosity.progress_log import Progress
 from learnosity.storage.store import Store
 from learnosity.task_report import Landing
 
-# In release 1.0.0, each run had only one plan, with this name, and its XComs did not name the plan. Such a run may go
-# on after an upgrade. So an XCom without the name of a plan means this plan.
+# Name of the landing plan of a run that began with the first release (1.0.0). Such a run has only this one plan, so its
+# XComs do not name it. It may go on after an upgrade. So an XCom without the name of a plan means this plan.
 FIRST_RELEASE = "plan"
 
 

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 # long, and an attacker may have sent one.
 MAX_TEXT = 8000
 _MAX_PATH = 1000  # maximum number of characters of a URL's path; of a longer path, only the beginning is shown
-# A word of a text ends before one of these characters. `storage.errors.first_line` puts U+2028 in place of each line
-# break. So a word ends there, too.
+# A word of a text ends before one of these characters. `_cut` uses this: it drops the last word of a text that it cuts.
+# U+2028 is one of them, because `storage.errors.first_line` puts it in place of each line break.
 _WORD_ENDS = " \t\n\u2028\"'<>"
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
 # another URL. The limit keeps the time short.
@@ -228,7 +228,8 @@ def _is_open(word: str) -> bool:
     """Whether a word, once it is decoded, begins with a quote or a bracket that does not end in it."""
     for _ in range(_MAX_DECODINGS):
         word = unquote(_unescaped(word))
-        # A blank is added behind the word. If nothing closes the quote or bracket, the value ends with this blank.
+        # A blank is added behind the word. If the quote or bracket is closed, the value ends before this blank. If it
+        # is open, the blank is taken for a part of the value, so the value ends where `text` ends.
         text = f"{word} "
         value = _VALUE.match(text)
         if value and (value["quote"] or value["nested"]):

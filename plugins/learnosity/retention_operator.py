@@ -28,8 +28,8 @@ from learnosity.storage.uris import parse_uri
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# The dataset pages and the notes on runs treat each event of an asset whose URI begins with `x-learnosity://datasets/`
-# as a publication. This asset is about removals, so its URI begins differently.
+# The pages of datasets, and the notes that this package writes on runs, take an event for a publication if the asset's
+# URI begins with `x-learnosity://datasets/`. This asset is about removals, so its URI begins differently.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
 _UNKNOWN_PLACES = (
@@ -265,9 +265,9 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # Only the default destination (key None) can have an error here: all other keys are URIs already. `RequestError`:
-    # no default is set, so a rule without `destination_uri` is applied nowhere. Any other error: a default may be set,
-    # and another rule may be for the same place, and remove what this rule keeps. So both rules are held back.
+    # Only the default destination (None) can have an error here. `RequestError`: no default is set, so a rule without
+    # `destination_uri` is applied nowhere. Any other error: the default is not known. It may be the place of another
+    # rule, which might remove what a rule for the default keeps. So both are held back.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."

@@ -71,10 +71,10 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     try:
         with create_session(scoped=False) as session:
             if session.get_bind().dialect.name == "postgresql":
-                # The API server waits until this function returns. Meanwhile it has a lock on the row of the task, in
-                # another session. The scheduler may have locked the row of the run, and wait for the row of the task.
-                # If this function waited for the row of the run, none of them could go on, and PostgreSQL would not
-                # notice: the API server waits for a function, and not for a lock.
+                # The API server has locked the row of the task in another session, and waits for this function. The
+                # scheduler may wait for that row, and have locked the row of the run. If this function then waits for
+                # the row of the run, nobody can go on. PostgreSQL does not notice this deadlock, because the API server
+                # waits for a function, and not for a lock. So the wait for a lock gets a time limit.
                 session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             run = session.scalar(select(DagRun).where(*of_run))
             if run is not None:

@@ -128,7 +128,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # then `s3_store` imports the missing provider, so the task fails now, and not in the middle of it
+        return None  # then `s3_store` imports the missing package: an error now, and not later in the middle of landing
     return static_s3(
         where.bucket,
         login=connection.login,

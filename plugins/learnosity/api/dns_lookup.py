@@ -25,8 +25,8 @@ from learnosity.network import CONNECT_SECONDS
 # How long the IP addresses of a host are used. After this time the host is looked up again, because its addresses may
 # have changed.
 GOOD_FOR_SECONDS = 60.0
-# At most this many IP addresses of one host are used. Downloads have one HTTP client for each address, so more
-# addresses would mean more clients.
+# At most this many IP addresses of one host are used. Each address gets an HTTP client of its own for downloads, and
+# each client needs memory.
 MOST_ADDRESSES = 4
 
 

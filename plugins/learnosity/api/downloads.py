@@ -113,10 +113,10 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
     if rest is None:
         if response.status != 200:
             raise TransferError(f"{what}: HTTP {response.status} in answer to a request for the whole file.")
-        # With status 200, this header has no meaning. But if a server or proxy sends it, the body may be only a part of
-        # the file. So the header must say that all bytes come, as `bytes 0-99/100` does, or `bytes */0` for an empty
-        # file. If the body is compressed, the header may count the bytes before compression. `Content-Length` counts
-        # those after it, so the two are not compared then.
+        # With status 200, `Content-Range` has no meaning. But if it is sent, the body may be only a part of the file.
+        # So it must say that the whole file comes: `bytes 0-99/100`, or `bytes */0` if the file is empty. Its size is
+        # also compared with `Content-Length`, but not if the body is compressed: then `Content-Range` may count the
+        # bytes before compression, and `Content-Length` counts those after it.
         if (told := header("Content-Range")) and not (length == 0 and told == "bytes */0"):
             whole = _of_whole(told)
             if whole is None or (encoding is None and length not in (None, whole)):

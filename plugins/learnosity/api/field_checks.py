@@ -175,7 +175,7 @@ def _moment(value: Any) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return math.inf  # a whole number of more than 308 digits
+        return math.inf  # the whole number is too large for a float; `filter_problems` reports each `inf` as a problem
     except ValueError:
         pass
     try:

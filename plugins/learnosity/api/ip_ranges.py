@@ -27,9 +27,9 @@ def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
     return tuple(ipaddress.ip_network(each) for each in text.split())
 
 
-# Networks whose addresses are never called. Some have services of clouds that give settings or credentials to a virtual
-# machine. No server of Learnosity or of a store is in the others: they are link-local, multicast, unspecified or
-# reserved, or are for Teredo tunnels (2001::/32).
+# Networks whose addresses are never called. In some of them, clouds have services that give credentials to any program
+# on a virtual machine: a wrong URL must not reach these. The other networks have no server of Learnosity or of a store:
+# they are link-local, multicast, unspecified or reserved, or are for Teredo tunnels (2001::/32).
 NEVER = _networks(
     """
     0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 100.100.100.200/32 192.0.0.192/32 224.0.0.0/4 240.0.0.0/4
@@ -54,10 +54,10 @@ PRIVATE = _networks(
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 # 6to4 tunnels: bits 16 to 47 of an address of this network are an IPv4 address. Only this IPv4 address is checked.
 _6TO4 = ipaddress.IPv6Network("2002::/16")
-# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address, to which a gateway connects. The place of
-# the IPv4 address depends on the length of the operator's prefix (48, 56, 64 or 96 bits), which is not known here. So
-# four IPv4 addresses are read, one for each length (`_LOCAL_NAT64_BYTES`: the positions of their bytes). If one of the
-# four must not be called, the IPv6 address must not be called. Otherwise it counts as private: it is in `PRIVATE`.
+# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address, to which a gateway connects. Its place
+# depends on the length of the operator's prefix (48, 56, 64 or 96 bits), which is not known here. So it is read at all
+# four places (`_LOCAL_NAT64_BYTES`: the positions of the bytes). If one of the four addresses is in `NEVER` or `HERE`,
+# the IPv6 address counts as such. Otherwise it counts as private, because `PRIVATE` has this network.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # ISATAP tunnels (RFC 5214): if bits 64 to 95 of an IPv6 address have one of these two values, the last 32 bits are an
@@ -92,8 +92,8 @@ def kind_of_never(host: str) -> str:
     address = parse_address(host)
     meant = _meant(address) if address is not None else ()
     kinds = [_KINDS.get(each, str(Leads.NEVER)) for each in NEVER if any(one in each for one in meant)]
-    # `meant` may be several addresses of different kinds (see `_LOCAL_NAT64`), but the message names one kind. That is
-    # `Leads.NEVER` if it is among them: a metadata service is the most dangerous kind.
+    # `host` may contain several IPv4 addresses (see `_LOCAL_NAT64`), so `kinds` may have several texts. The message
+    # gets one: that of metadata services (`Leads.NEVER`) if it is there, because these are the most dangerous.
     return Leads.NEVER if not kinds or Leads.NEVER in kinds else kinds[0]
 
 

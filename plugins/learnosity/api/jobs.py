@@ -28,9 +28,10 @@ REFERENCES_PER_CALL = 50
 # If a reply of /jobs nevertheless has the cursor of a next page, the next page is read, too. More pages than this are
 # an error: otherwise, a server that always sends a new cursor would be asked for ever.
 MAX_PAGES = 20
-# The API may send a cursor with each list, even with a whole one, and refuse or ignore this cursor in the next request.
-# Then the number of jobs on the first page decides. Sizes of pages are round numbers, such as 20 or 50. So if the
-# number is no multiple of `_ROUND`, such as 23, the list was not cut at the size of a page, and counts as whole.
+# The API may send a cursor even if no page follows, and then refuse or ignore it in the next request. In this case, the
+# number of jobs on the first page shows whether these are all jobs. Page sizes are round numbers, such as 20 or 50. So
+# a page with 23 jobs was not full, and no page follows. If the number is a multiple of `_ROUND`, such as 20, the page
+# may have been full: jobs may be missing, and this is an error.
 _ROUND = 5
 
 
@@ -160,7 +161,7 @@ def listed(reply: Reply, limit: int) -> list[Any]:
 
 def _records(reply: Reply) -> list[Any]:
     if reply.count == 0 and not reply.data:
-        return []  # PHP writes an empty list as `{}` or as `false`
+        return []  # `data` may be `{}` or `false` instead of `[]`; `records` would take that for one job
     if reply.data is None:
         raise _not_understood("there is no `data` in it")
     return reply.records()

@@ -17,7 +17,9 @@ from learnosity.redaction import redact_text
 
 LIMIT = 2000
 """A longer text is cut to this many characters."""
-DEEPEST = 20  # a value that is nested in more than this many lists and objects is hidden
+# A value that is nested in more than this many lists and objects is hidden. `wording` calls itself for each of them,
+# and Python raises a RecursionError after too many nested calls.
+DEEPEST = 20
 _HIDDEN = "…"
 
 
@@ -65,8 +67,8 @@ _WORDS = _set(
     """
 )
 # Names in Learnosity's documentation, such as fields, endpoints and dataset types (docs/learnosity-api.md). They are
-# shown, even inside quotation marks. But if a name is also a value of the request, such as a group level with the key
-# `score`, it is hidden in the error about this request.
+# shown, even inside quotation marks. But a request may have the same word as a value: a group level may have the key
+# `score`. Then the word is hidden in the error about this request, because it may stand for this value.
 _NAMES = _set(
     """
     filters options groups fields key label action activity activity_id asc attempted_max_score count_attempted
@@ -96,10 +98,10 @@ _ACRONYMS = _set(
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-# Any other word with a capital letter may be a name, such as `Page`, so it is hidden. At the beginning of a sentence,
-# every word has a capital letter: there, it is shown if `_WORDS` has it in small letters. After `:`, `;` and `(`, a
-# sentence may begin, but a name may also stand, as in `Unknown student: Page`. So of the words with a capital letter,
-# only those of this list are shown there: they are nobody's name.
+# A word that begins with a capital letter, such as `Long`, may be a person's name, so it is hidden. But a sentence also
+# begins with a capital letter: there, `Long` is shown, because `_WORDS` has `long`. After `:`, `;` and `(`, a sentence
+# may begin, or a name may follow, as in `Unknown student: Long`. So there, such a word is shown only if this list has
+# it: the words of this list are nobody's name.
 _NO_NAMES = _set(
     """
     Cannot Duplicate Expected Failed Incorrect Invalid Malformed Missing Not Required The This Unable Unexpected
@@ -109,10 +111,10 @@ _NO_NAMES = _set(
 # A word with an apostrophe, such as `isn't`, is split into two parts, `isn` and `t`. The word is shown only if both
 # parts may be shown. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
-# A number in an error message may be an id, so it is hidden. A number of at most 9 characters is shown if it seems to
-# be a count: after a word of `_COUNTING` (the 7 of `line 7`), or before a word of `_UNITS` (the 7 of `7 bytes`). If
-# `and` and a second number follow such a number, the second one is shown, too (the 10 of `between 1 and 10`). In all
-# three cases, only blanks may stand between: the 12 of `line 7, 12` is hidden.
+# A number in an error message may be an id, so it is hidden, unless it has at most 9 characters and stands
+# - after a word of `_COUNTING`, as the 7 of `line 7`, or before a word of `_UNITS`, as the 7 of `7 bytes`,
+# - or after such a number and `and`, as the 10 of `between 1 and 10`.
+# Only blanks may stand between them: the 12 of `line 7, 12` is hidden.
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum
@@ -187,10 +189,10 @@ def _masked(text: str, own: Sequence[str]) -> str:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     tokens = [token for token in _TOKEN.finditer(text) if token.start() < LIMIT]
     shown: list[str] = []
-    # These three say what stands before the current token, without blanks. `before`: the word, in lower case, or "".
+    # These three describe the token before the current one; blanks are skipped. `before`: its text, if it is a word.
     # `counts`: whether it is a number next to a word of `_COUNTING` or `_UNITS`, or the `and` after such a number.
-    # `end`: the mark, such as `:`, or "". It is `.` at first, because a sentence begins. In `. (`, it stays `.`,
-    # because a sentence may begin after `. (`, too.
+    # `end`: its text, if it is a mark such as `:`. A message begins with a sentence, so `end` is `.` at first. After
+    # `. (`, a sentence may begin, too, so `(` does not replace the `.`.
     before, counts, end = "", False, "."
     for place, token in enumerate(tokens):
         piece = token[0]

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 # Many waits often begin together. When a wait has begun, or its next poll was planned, the poller sleeps this many
 # seconds before it plans the next call. So it plans once for all of these waits. If a poll becomes due, the sleep ends.
 GATHER_SECONDS = 0.5
-# A call that is not full also asks for jobs that are not due yet. It leaves out waits younger than this many seconds:
-# if such a job has ended, its task resumes at once, and Airflow can lose a task that resumes right after its deferral.
+# A call that is not full also asks for jobs that are not due yet, except those of waits younger than this many seconds:
+# if such a job has ended, its task would resume right after its deferral, and Airflow can lose a task that does so.
 SETTLED_SECONDS = 3.0
 # Maximum number of calls of one poller at the same time. With only one, a slow reply would delay the polls of all jobs.
 CALLS_AT_ONCE = 4
@@ -136,7 +136,7 @@ class JobPoller:
                     call = await self._next_call()
                 handed_on.set_result(call)
         except LearnosityError as error:  # the Airflow connection cannot be read or used
-            if not handed_on.done():  # otherwise all calls were made, and only closing the client has failed
+            if not handed_on.done():  # if it is done, only closing the client has failed, which harms no wait
                 self._failed(call.due, error)
                 handed_on.set_result(await self._next_call())
 

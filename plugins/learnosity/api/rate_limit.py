@@ -59,8 +59,8 @@ class Pacer:
         key = (endpoint, action)
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))
-        # If many calls are sent together, all of them may get a 429. Only the first 429 within `WINDOW_SECONDS` cuts
-        # the share.
+        # If many calls are sent together, all of them may get a 429, for one and the same cause. So only the first 429
+        # within `WINDOW_SECONDS` cuts the share. If each of them did, ten calls would leave a thousandth of it.
         if now - since < WINDOW_SECONDS:
             return
         self._shares[key] = (self._share(key) * CUT, now)

@@ -38,9 +38,9 @@ ODD_END_SECONDS = 35 * 60.0
 # or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
 # A call for several jobs may be refused because one of them is gone, or because something is wrong for all, such as the
-# address. If the call was for at least this many jobs, two are tried, each in a call of its own. If both are refused,
-# all jobs count as refused. Otherwise, the poller asks for the jobs in halves, and in halves of halves, to find those
-# that are refused. For fewer jobs, it does so at once, because that takes only few calls.
+# address. To find the refused jobs, the poller asks for the jobs in halves, and in halves of halves. From this many
+# jobs on, that would take many calls if all are refused. So two jobs are tried first, each in a call of its own. If
+# both are refused like the call for all, all jobs count as refused.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"
@@ -54,8 +54,9 @@ class Refusals:
 
     def note(self, error: LearnosityError, now: float) -> bool:
         """Note a refusal. Returns whether its kind has lasted so long that the wait ends."""
-        # An odd end is no refusal, so the times of refusals are dropped. The time of the odd end is kept under its
-        # message. If status or end of the job change, the message is another one, and the time begins again.
+        # An odd end (see `ODD_END_SECONDS`) is no refusal: the API has listed the job. So the other entries of
+        # `since` are dropped. The error's message tells the job's status and when the job ended. The message is the key
+        # of the entry in `since`. So if one of the two changes, the seconds are counted from 0 again.
         if isinstance(error, OddEndError):
             self.since = {str(error): self.since.get(str(error), now)}
             return now - self.since[str(error)] >= ODD_END_SECONDS

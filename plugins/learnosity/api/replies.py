@@ -32,23 +32,23 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
-# HTTP statuses of load balancers, after which the same call may succeed later. Some add JSON that looks like a refusal
-# by the API. It counts as a refusal only if it has an error code. The functions below check for 429 and 5xx themselves.
+# HTTP statuses of load balancers, after which the same call may succeed later. But if such a reply has an error code of
+# the API, the code decides. 429 and 5xx are not here: the functions below handle them.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
 # Error codes that are about the Airflow connection as a whole, not about what one call asks for. For example, the key,
 # secret or `domain` is wrong, or the `version` is too old. Until a person corrects this, every call fails.
-# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too. 20012 is not: the API replies with
-# it at a wrong address, and perhaps also if a job does not exist. `api/refusals.py` finds out which.
+# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too. 20012 is left out: it may mean that
+# the address is wrong, but perhaps also that a job does not exist. `api/refusals.py` finds out which.
 _CONNECTION_CODES = frozenset({40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 # If a `get` is refused with one of these codes, the API perhaps does not have the dataset yet, or only a part of it.
 # Then `landing.listing` asks again for two minutes (`is_absent`).
 _ABSENT_CODES = frozenset({20004, 20011, 20012, 50000})
 # Error codes of calls that the API has checked and refused: 2xxxx = parameters, 4xxxx = access, rate and version, and
-# three single codes. Such a call had no effect. After any other code, it may have had one. 20011 is an exception: this
-# conflict may mean that the call arrived twice, and had its effect the first time. `_error_from_meta` leaves it out.
+# three single codes. Such a call had no effect. After any other code, it may have had one. 20011 is in the range, but
+# may mean that the call came twice and had its effect the first time. So `_error_from_meta` excludes conflicts.
 _REFUSAL_CODES = frozenset({*range(20000, 30000), 30001, 30003, *range(40000, 50000), 50000})
 # If a reply has no error code, these HTTP statuses mean that a server or proxy has not passed the call on, so the call
 # had no effect. 403 is left out, because some proxies send it when they block the reply to a call that had an effect.
@@ -73,9 +73,9 @@ _HINTS = {
     50000: "Not all input files were there when the job was started.",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
-# If an object of a listing has a key twice, msgspec keeps only the last value. The lost value may be a file, so the
-# listing is refused if the two values differ. The keys below describe the call and name no file. So the listing is not
-# refused if such a key has two different texts or short numbers, such as two times under `timestamp`.
+# If a JSON object has a key twice, msgspec keeps only the last value. In a listing, the lost value may be a file, so
+# the listing is refused if the two values differ. The keys below only describe the call: under `timestamp`, for
+# example, two different texts or short numbers are accepted.
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
 SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
@@ -162,10 +162,10 @@ def _has_key_twice(body: bytes) -> bool:
                 first, was_excepted = seen.setdefault(key, (text, is_excepted))
                 if text != first and not (is_excepted and was_excepted):
                     raise _KeyTwiceError
-        # This hash takes the place of the object. It is smaller, and two equal objects have the same hash.
+        # The parser keeps this hash instead of the object: it is smaller, and equal objects have equal hashes.
         return (hash(repr(sorted(pairs, key=itemgetter(0)))),)
 
-    # `_read_keys` quickly finds whether a key is there twice. Only then `read` compares the values. This takes seconds.
+    # `_read_keys` quickly looks for a key that is there twice. If there is one, the slower `read` compares the values.
     for hook, number in ((_read_keys, float), (read, _number)):
         try:
             json.loads(body, object_pairs_hook=hook, parse_int=number, parse_float=float)

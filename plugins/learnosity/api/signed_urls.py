@@ -96,8 +96,8 @@ class SignedTransfer:
         target = None
         if self._proxy_of(origin) is None:
             target = await self._target(origin, what)
-        # The URL must arrive unchanged, because its signature fits no other. pyreqwest would replace some characters,
-        # such as `'` by `%27`. That changes nothing here: those who sign URLs replace them before they sign.
+        # The signature fits only this exact URL. pyreqwest replaces some characters, such as `'` by `%27`. A signed URL
+        # has none of them, because they are replaced before a URL is signed. So it is sent unchanged.
         request = self._downloads(target).get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
             request = request.header("Range", f"bytes={rest.start}-").header("If-Range", rest.tag)
@@ -174,7 +174,7 @@ class SignedTransfer:
             self._check_open()
             proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
             client = signed_url_client(
-                # `proxy_of` raises no error here: `get` has called `proxy_for` for the same scheme and host before.
+                # An error in `proxy_of` would crash pyreqwest. But `get` calls `proxy_for` before: it would fail first.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),

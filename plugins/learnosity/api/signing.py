@@ -32,8 +32,8 @@ def sign_data_request(
     security = {"consumer_key": credentials.consumer_key, "domain": credentials.domain}
     if timestamp is not None:
         security["timestamp"] = timestamp
-    # If the request has a `meta`, the SDK adds data about itself to this `meta`. It gets a deep copy of the request, so
-    # that the caller's request does not change.
+    # If the request has a `meta`, the SDK adds data about itself to this `meta`. So the SDK gets a deep copy of the
+    # request, and the caller's request does not change.
     form = Init("data", security, credentials.consumer_secret, copy.deepcopy(dict(request)), action).generate()
     if not isinstance(form, dict):
         raise TypeError("the SDK did not return form fields")

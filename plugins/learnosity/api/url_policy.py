@@ -14,8 +14,9 @@ from learnosity.api.ip_ranges import Leads, is_oddly_spelt, kind_of_never, leads
 from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact
 
-# Names of the metadata services of clouds, which must never be called. If a proxy is used, the proxy looks up the name,
-# so the address cannot be checked here. For this reason, URLs with these names are refused.
+# Names of the metadata services of clouds. They give settings or credentials to every process of a machine, so they
+# must never be called. `ip_ranges` has their IP addresses. But if a proxy is used, the proxy looks up the name, and
+# this package does not see the address. So the names are refused, too.
 _METADATA_HOSTS = frozenset(
     {
         *("metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"),
@@ -23,10 +24,10 @@ _METADATA_HOSTS = frozenset(
     }
 )
 # Characters that a host name or an IP address may have. `_refusal` refuses a host with any other character, because URL
-# parsers read such hosts in different ways.
+# parsers read such hosts in different ways: the client could call another host than the one that is checked here.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
 # The beginning of a URL with a plain host: only letters, digits, `.` and `-`, then perhaps a port, and then `/`, `?`,
-# `#` or the end. All URL parsers find the same host in such a URL.
+# `#` or the end. All URL parsers find the same host in such a URL, so the fast search with this pattern is enough.
 _PLAIN = re.compile(r"(https?)://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)(?=[/?#]|\Z)")
 _PRIVATE_ADVICE = "If that is right, name the host in extra `private_hosts` of the Learnosity connection"
 

@@ -170,8 +170,8 @@ class _Creation:
         except ConflictError as error:
             if self.fixed_id:
                 raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
-            # The id is new, so no other call has used it. Perhaps this call arrived twice, and had its effect the first
-            # time. So a job of this dataset may exist.
+            # The id is new, so no other call has used it. Perhaps this call arrived twice, and worked the first time.
+            # If there are no input files, it has then also started the job. So `decide` looks for the job in the list.
             conflict = new_id_is_taken(dataset_id, error)
             if self.conflicts:
                 raise conflict from None  # two new ids cannot both be taken: the conflict has another cause
@@ -206,7 +206,7 @@ class _Creation:
     async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
         state = self._noted
         given = read_initialised(reply, state.dataset_id, state.file_count, fixed=self.fixed_id is not None)
-        # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
+        # The dataset lands in a folder with this id. If the id cannot be a folder's name, this call raises an error.
         DatasetLayout(self.request.dataset_type, given.dataset_id)
         if given.dataset_id != state.dataset_id:
             request = {**state.request, "dataset_id": given.dataset_id}
@@ -245,9 +245,9 @@ class _Creation:
         """Start the job of the noted dataset."""
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
-            # The jobs that Learnosity lists now are saved as `known_jobs`: the job of this dataset is none of them,
-            # because it is started only below. If `in_doubt`, an earlier call may have started it, so the list may have
-            # it already. Then the `known_jobs` that were saved before that call are kept.
+            # `known_jobs` are the jobs that Learnosity lists now, before the job of this dataset is started. If the
+            # reply is lost, the job is then searched for among the other jobs. If `in_doubt`, an earlier call may have
+            # started it, so the list may have it already. Then the `known_jobs` from before that call are kept.
             state = await with_known_jobs(self.client, replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1

@@ -148,8 +148,9 @@ def with_suspects(noted: CreationState, jobs: Sequence[Job]) -> CreationState:
     :param jobs: the list as it was read now.
     """
     new = [job.reference for job in jobs if job.reference not in noted.known_jobs]
-    # A list with the maximum number of jobs may leave out the job of this dataset. Such a list does not prove that this
-    # dataset has no job, so all listed jobs count as suspects.
+    # If `suspects` is empty, `decide` may take this as proof that this dataset has no job. A list with the maximum
+    # number of jobs proves nothing, because it may leave out the job of this dataset. So then all listed jobs are added
+    # to `suspects`, also those of `known_jobs`, only so that it is not empty.
     listed = [job.reference for job in jobs] if len(jobs) >= REFERENCES_PER_CALL else new
     return replace(noted, suspects=tuple(dict.fromkeys((*noted.suspects, *listed))))
 

@@ -11,8 +11,9 @@ from learnosity.creation.state import CreationState
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-# The request for the list of jobs asks for jobs since this many seconds before the call that starts a job. The clocks
-# of Learnosity's servers may differ, so the new job may seem to be older than that call.
+# The list of jobs is requested from this many seconds before the call that starts a job. If the reply to that call is
+# lost, a later attempt looks for the new job in such a list. The clocks of Learnosity's servers may differ, so the new
+# job may seem to be older than the call. Without these seconds, the list might not have it.
 CLOCK_SLACK_SECONDS = 120
 
 

@@ -242,7 +242,8 @@ def seal(urls: Sequence[str], *, secret: str, dataset_id: str) -> str:
     :param secret: the consumer secret, from which the key is made.
     :param dataset_id: a part of the key: the URLs of one dataset cannot be decrypted for another dataset.
     """
-    # The upload URLs of one dataset are similar, so compression makes many URLs several times smaller.
+    # The sealed URLs are saved again after each part of the input that is uploaded, so they should be small. The URLs
+    # of one dataset are similar, so compression makes them several times smaller.
     packed = zlib.compress(msgspec.json.encode(list(urls)), 9)
     return sealing_key(secret, _KEY_PURPOSE + dataset_id.encode()).encrypt(packed).decode()
 

@@ -37,10 +37,9 @@ UPLOAD_ATTEMPTS = 5  # attempts to upload each part, the first one included
 # `MOST_WAIT_SECONDS`. If the server sends `Retry-After`, its seconds are added.
 FIRST_WAIT_SECONDS = 2.0
 MOST_WAIT_SECONDS = 20.0
-# Parameters of a signed URL that belong to its signature: those of S3, of Google, and of the older signatures of both.
-# They do not say which object the URL is for, and they differ even if two URLs are for the same object. `_object_of`
-# leaves them out, so that two URLs for the same object are found. They are refused: if two parts of the input were
-# uploaded to one object, the second part would replace the first one.
+# Parameters of a signed URL that make up its signature: those of S3, of Google, and of the older signatures of both.
+# Two URLs that write to the same object may have different signatures. `_object_of` leaves the signatures out, so that
+# such URLs are found. `upload_urls` refuses them, because the second part of the input would replace the first one.
 _OF_SIGNATURE = re.compile(
     r"(x-(amz|goog)-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256)"
     r"|awsaccesskeyid|googleaccessid|signature|expires)=",

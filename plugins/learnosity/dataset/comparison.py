@@ -68,9 +68,9 @@ def slim(table: Table | None) -> Slim | None:
         return None
     known = [name for name in _NAMES[table.kind] if table.has(name)]
     # `compare` matches the rows of two datasets by the columns in `names`. A column without any value is left out: if
-    # the other dataset has values in it, no row would match. But if no column has a value, all columns are kept,
-    # because without `names` this table could not be compared. Then its first row matches the first row without a name
-    # in the other dataset, the second row the second one, and so on.
+    # the other dataset has values in it, no row would match. But if no column has a value, all columns are kept. Then
+    # the rows have no names, and are matched by their order: the first row with the first row without a name in the
+    # other dataset, the second row with the second one, and so on.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names:
@@ -134,8 +134,8 @@ def _keyed(table: Slim, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...],
     """The rows by these columns of theirs. A second row with the same name gets a number after it."""
     seen: dict[tuple[str, ...], int] = {}
     for row in table.rows:
-        # `question_number` is only the position of a question, and the other dataset may have another order. So it is
-        # left out of the key of a row whose `question_reference` is in the key.
+        # `question_number` is only the position of a question, and the other dataset may have another order. So a row
+        # that has a `question_reference` is matched by this reference, and not by its number.
         is_named = "question_reference" in names and row["question_reference"] is not None
         told = ("" if name == "question_number" and is_named else row[name] for name in names)
         key = (*names, *("" if each is None else f"{each!s:.200}" for each in told))

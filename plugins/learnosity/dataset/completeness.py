@@ -20,9 +20,9 @@ from learnosity.results.known_keys import STRUCTURE_KEYS, plain_key
 
 _STATISTICS: Final = ("_score", "_percent")
 # A file may have a single row beside a list with one group: `{"root": {…}, "groups": [{…}]}`. Under one of these keys,
-# the row is taken for the root group. Under another key, such as `nation`, the row may be a benchmark: figures that
-# groups are compared with. So there, it is taken for the root group only if it has no name. The keys are in the form of
-# `plain_key`: `Root_Group` becomes `rootgroup`.
+# the row is taken for the root group. Under another key, such as `nation`, it is taken for the root group only if it
+# has no `group_name`. A row with a name may be a benchmark: figures that groups are compared with. The keys are in the
+# form of `plain_key`: `Root_Group` becomes `rootgroup`.
 _ROOTS: Final = STRUCTURE_KEYS | {"root", "rootgroup"}
 # Only under one of these keys, a single row is taken for the root group even beside a list of several groups: these
 # keys can mean nothing else. Under the other keys of `_ROOTS`, such as `data`, the row may also be a benchmark.

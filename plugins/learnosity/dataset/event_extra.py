@@ -10,7 +10,9 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import PermanentError, RequestError
 
 NEEDED = ("dataset_type", "dataset_id", "manifest_uri")
-MAX_ACTIVITIES = 10  # Learnosity allows at most this many activities in a request; further ones are left out
+# `activities_of` returns at most this many activities, and leaves out further ones. A request for the type
+# `activity-summary-by-group` has no further ones, because Learnosity allows ten.
+MAX_ACTIVITIES = 10
 _MAX_ID = 200  # maximum number of characters of an activity id; a longer id is left out
 
 

@@ -14,9 +14,9 @@ from learnosity.dataset.local_table import LocalTable
 from learnosity.errors import UnsafeNameError
 from learnosity.storage.object_names import LOCAL_RESERVED
 
-# Longest path of a result file, and longest part of a path between two slashes, in bytes. S3 allows 1,024 bytes for a
-# key, in which the destination prefix comes first. File systems usually allow 255 bytes for each part, and the name of
-# a temporary file is a little longer, as in `a#1`. So both limits leave room.
+# Longest path of a result file, and longest part of a path between two slashes, in bytes. S3 allows 1,024 bytes for the
+# destination prefix and this path together. File systems usually allow 255 bytes for each part, and while a file `a` is
+# written, it has a longer name, such as `a#1`. So both limits leave room.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # an error message quotes at most this many clashes of names, and says how many there are in all

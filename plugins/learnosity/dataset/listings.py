@@ -17,14 +17,14 @@ from learnosity.dataset.page_threads import working
 from learnosity.errors import IncompleteDatasetError, TooLargeError
 from learnosity.storage.store import Store
 
-LARGEST = 2**63  # no file is this large, so a manifest or a files.ndjson with such a size is damaged
+LARGEST = 2**63  # no file has this many bytes; a manifest or a files.ndjson that contains such a number is damaged
 # Recently read lists of files are kept in memory, decoded. This limit counts the bytes of their files.ndjson, of all
 # lists together. The decoded lists take more memory than that. A single list that is larger is not kept.
 _KEPT_LISTINGS = 8 * 1024 * 1024
 
-# A pair of mappings. The first has, for the path of each file, its entry in files.ndjson. The second has, for each
-# group, the path of the file that describes this group. Its key has the names of the groups from the top level down to
-# this group, such as `("district-1", "school-7")`; `()` is the root, the group above all other groups.
+# A pair of mappings. The first leads from the path of each file to its entry in files.ndjson. The second leads from
+# each group to the path of the file that describes this group. There, a group is written as the names from the top
+# level down to it, such as `("district-1", "school-7")`; `()` is the root, the group above all other groups.
 Listing = tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]
 
 

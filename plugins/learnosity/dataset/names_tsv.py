@@ -22,8 +22,8 @@ import msgspec
 # Largest names.tsv in bytes. A search holds the whole file in memory, so a larger one is neither written nor read.
 MAX_BYTES = 16 * 1024 * 1024
 # A single character is part of very many names. So a search for fewer characters than this finds only names that are
-# equal to the searched text. In a search for several words, such a short word must stand alone between blanks: `5`
-# fits a name in the file of `district 5 / school 2`, but not one in the file of `district 15 / school 2`.
+# equal to the searched text. Among several words, such a short word must stand alone between blanks, in the name or in
+# the groups of its file: `5` is found in `district 5 / school 2`, but not in `district 15 / school 2`.
 SHORTEST = 2
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
@@ -41,7 +41,8 @@ _FIELDS = 5
 # If a person searches for several words, each word that is looked up costs a scan of the whole names.tsv. So at most
 # this many of the words are looked up. Each line that contains one of these is then checked for all words.
 _ANCHORS = 10
-# What may stand before and after a word of one character: a blank, or the tab between this field and the next one.
+# A word of one character must be a whole word of the name. So a blank, or the tab where the name begins or ends, must
+# stand before it and after it.
 _ENDS_OF_WORD = [(b"\t", b"\t"), (b"\t", b" "), (b" ", b"\t"), (b" ", b" ")]
 _LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
@@ -114,7 +115,7 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS, places: Sequ
     found: dict[int, bytes] = {}  # the lines that were found; each key is the position of the line's first byte
     more = False
     # The searches run one after the other: for names that equal the words, for names that begin with the words, for
-    # names that contain the words together, and for names that have each word in the name or in the place of the file.
+    # names that contain the words together, and for names where each word is in the name or in the groups of its file.
     # So the best hits come first, and the limit `most` leaves out the weakest hits.
     ways = [(b"\t", b"\t"), (b"\t", b""), (b"", b"")] if len(words.strip()) >= SHORTEST else [(b"\t", b"\t")]
     searches = [_lines(content, before, _written(form), after) for before, after in ways for form in forms(wanted)]

@@ -10,13 +10,13 @@ from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows, kind_of
 
-# The file of a group may have the row of this group, and lists of the groups below it. The table with the group's own
-# row has this name: it is the key of the row in the file, or `unfolded` gives the name. So other modules do not take
-# this row for one of the groups below.
+# The file of a group may have the row of this group itself, and lists of the groups below it. Other modules tell them
+# apart by the names of their tables: that of the group itself has this name. In `{"group": {…}, "groups": […]}`, it is
+# the key of the row. If the lists are inside the row, `unfolded` takes them out and gives the name.
 OWN = "group"
-# If the row of a group holds a list with rows of these kinds, the list is taken out and becomes a table of its own. A
-# list of questions stays in the row. Outside of it, nobody could tell which group the questions belong to: in Parquet,
-# rows of groups and users have a column `folder` for that, and rows of questions have not.
+# If the row of a group has a list with rows of these kinds, the list is taken out and becomes a table of its own. In a
+# Parquet file, which has the rows of all groups together, each of these rows then gets a column `folder`, which says
+# where it belongs. A row of a question gets no such column, so a list of questions stays in the row of its group.
 OF_GROUPS = (Kind.GROUPS, Kind.USERS)
 
 

@@ -27,8 +27,9 @@ async def documents(dataset: PublishedDataset) -> AsyncIterator[tuple[str, Docum
         if suffix:
             (tables if suffix in (".csv", ".tsv") else left).setdefault(name, []).append(path)
     with_rows: set[str] = set()
-    # JSON files in a shape that is not read, by path without suffix. Each value is the whole path and the content. Such
-    # a file is refused only if no other file of its name has rows, so it waits here until these files are read.
+    # JSON files in a shape that this package cannot read, by path without suffix. Each value is the whole path and the
+    # content. Such a file is refused only if no other file of its name has rows, so it waits here until all files of
+    # its name are read.
     unread: dict[str, tuple[str, Document]] = {}
     for path in sorted(dataset.files, key=root_first):
         name = stem_of(path)

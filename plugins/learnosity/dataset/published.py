@@ -207,8 +207,9 @@ class PublishedDataset:
     def group_of(self, entry: FileEntry) -> tuple[str, ...] | None:
         """The group that a file describes, by group path; None when it describes none."""
         found = [group for group, path in self.groups.items() if path == entry.path]
-        # A file may be found under two group paths: one as it is written, such as `a%20b`, and one decoded, `a b`. Both
-        # are in `groups`, so that a group is found by either name. `group_files` adds the one with the real names last.
+        # A file may be in `groups` twice, so that its group is found by either name: as it stands in the file's path,
+        # such as `a%20b`, and decoded, `a b`. `group_files` decides which of them is the real name of the group,
+        # usually `a b`, and adds it last. So the last one is returned.
         return found[-1] if found else None
 
 

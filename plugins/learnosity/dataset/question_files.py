@@ -55,8 +55,9 @@ class Questions:
         self._path = ""  # the first path in `_paths`
         self._paths: list[str] = []  # paths of the files whose questions are counted
         self._other_paths: list[str] = []  # paths of files that may show the same questions in another way
-        # Pairs of a column of `_NAMES` and a value as a file writes it, such as `("item_reference", "Q7")`. Names are
-        # compared without case, so only these pairs tell `q7` from `Q7`: see `_is_recased`.
+        # The names of items and questions exactly as the files write them, each with its column, such as
+        # `("item_reference", "Q7")`. `_pairs`, `_items` and `_questions` have them in lower case. So only here, `q7`
+        # differs from `Q7`: `_is_recased` needs that.
         self._spellings: set[tuple[str, str]] = set()
         self._has_case = False  # whether one file has two names that differ by case alone, such as `Q7` and `q7`
         # Whether a row of a later file is about a known question, but has a name that no earlier file has in this

@@ -12,15 +12,17 @@ from typing import Any
 from learnosity.results.content import MEASURES
 from learnosity.results.values import number
 
-# Name of the table with the groups above the group that a file describes. Each of these groups has its own file, and
-# its row is only repeated in this table, for comparison. So the rows of this table are not counted.
+# In the file of a group, the rows of the groups above it stand under this key, for comparison. Each of these groups has
+# a file of its own. So what is under this key is not counted: otherwise, the same group would be counted several times.
 ANCESTORS = "ancestors"
-# A row with one of these fields is about a group, a user or a question.
+# A row with one of these fields is about a group, a user or a question, so it is taken for a result. A row without any
+# of them may be anything.
 TELLING = frozenset(
     {"user_id", "group_name", "item_reference", "question_reference", "p_value", "discrimination_index"}
 )
 _OF_A_GROUP = frozenset({"user_id", "group_name"})
-# One of these fields says which question a row is about.
+# The row of a question must have one of these fields, which say which question it is about. A row such as
+# `{"p_value": 0.5}` has results, but nobody can tell of which question: `names_no_question` finds such a row.
 _OF_A_QUESTION = frozenset(
     {"item_reference", "question_reference", "question_number", "item_position", "reference", "id"}
     | {"item_id", "question_id"}

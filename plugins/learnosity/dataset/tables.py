@@ -237,8 +237,8 @@ class Search:
             for key, each in value.items():
                 yield from self.tables(str(key), each, (*keys, str(key)))
             if name == ANCESTORS:
-                # `ancestors` may be an object with a key for each level. These keys are no ids of rows, so what the
-                # lines above added to `keyed` for this object is dropped.
+                # In `"ancestors": {"district": {…}}`, the keys are levels, and no ids of rows. `keyed` is for a message
+                # about rows under ids. So what the lines above added to it for this object is dropped.
                 del self.keyed[before:]
             return
         self.hidden = self.hidden or has_rows(value)

@@ -45,13 +45,13 @@ _SEP: Final = re.compile(r'"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
 # error.
 _UNFINISHED: Final = "unexpected end of data"
 
-# The key is the line end of the file's first row. The pattern finds the line ends that no row of this file may have.
+# Maps the line end of the file's first row to a pattern, which finds the line ends that no row of this file may have.
 # But such a line end may also be text of a cell in quotes. So if a piece of the file has one, `_parse` checks the end
 # of each row in this piece, which is slower.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
-# The key is the line end of the file's first row. The value lists the line ends that a row may have; "" is the end of
-# the file. A row with another line end is refused. For example, if the first row ends with LF and another row with
-# CRLF, nobody can tell whether this CR belongs to the line end, or is text of the last cell.
+# Maps the line end of the file's first row to the line ends that a row may have; "" is the end of the file. A row with
+# another line end is refused. For example, if the first row ends with LF and another row with CRLF, nobody can tell
+# whether this CR belongs to the line end, or is text of the last cell.
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
 _OTHER_END: Final = (
@@ -229,8 +229,8 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The last row ends behind `read` lines. Their lengths are taken from `block`. The lines of `_Lines` would give
-        # a sum that is too small, because `_Lines` removes byte order marks.
+        # The rows take the first `read` lines of `block`, so the last row ends where these lines end. Their lengths are
+        # not taken from `_Lines`: it removes byte order marks, so the sum would be too small.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

@@ -78,9 +78,9 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         try:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
-            # `error` comes from a HEAD request, whose reply has no text. So a wrong key or a wrong clock looks like
-            # missing rights there. The reply to the listing has a text. If it names one of these causes, `listed` is
-            # raised, and `listed.denied` is false. If it says only that rights are missing, `error` is raised.
+            # `error` comes from a HEAD request, whose reply has no text. So wrong credentials or a wrong clock look
+            # like missing rights there. The reply to the listing has a text. If that names such a cause,
+            # `listed.denied` is false, and `listed` is raised, because it says more. Otherwise, `error` is raised.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 
@@ -170,8 +170,9 @@ def _input_file(store: Store, info: ObjectInfo) -> InputFile:
     version = f"{info.size} {info.etag or info.modified}"
     lasting = ""
     if info.etag and store.uri.startswith("file://"):
-        # The tag of a local file is `<inode number>-<time>-<size>`. The inode number is left out here, because it
-        # differs for a copy of the file. On another machine, it may differ even for the same file in a mounted bucket.
+        # `lasting` has to stay the same if the file is copied with its time, or read on another machine. The tag of a
+        # local file is `<inode number>-<time>-<size>`. A copy has another inode number, and so may the same file of a
+        # mounted bucket on another machine. So the inode number is left out.
         lasting = f"{info.size} {info.etag.partition('-')[2]}"
     return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version, info.path, lasting)
 
@@ -209,8 +210,8 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     if is_marker(parts[-1]) and not is_marker(globs[-1]):
         return False
     # A symbolic link may lead to nothing, for example because its target is a folder with input that is not mounted
-    # now. So such a link is taken even if the glob does not match it, but could match a file in that folder. `_listed`
-    # then refuses the input, or it passes over the link and logs a warning.
+    # now. So such a link is taken even if the glob does not match it, but could match a file in that folder. Then the
+    # missing input does not go unnoticed: `_listed` refuses the link, or passes over it with a warning.
     return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
 
 

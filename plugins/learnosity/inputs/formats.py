@@ -126,10 +126,10 @@ def _check_lines(text: str) -> None:
         _, end = json.JSONDecoder().raw_decode(text)
         is_over = end > len(first) or (is_array and not text[end:].strip())
     except (ValueError, RecursionError):
-        # `text` does not begin with a complete JSON value. `is_over` is true if the value is over several lines, such
-        # as `{"a": 1,` and then `"b": 2`; or if it is an array in one line that is longer than `text`. It is false for
-        # `{"a": 1` and then `{"a": 2}`: the second line is a new object. So only the first line is wrong: it was cut
-        # off.
+        # `text` begins with no complete JSON value. If the value goes on in the next line, as `{"a": 1,` does with
+        # `"b": 2` below it, `is_over` is true, for the errors below. It is also true for the begin of an array in one
+        # line that is longer than `text`. But if the next line is a new object, as `{"a": 2}` below `{"a": 1`, only the
+        # first line was cut off. Then `is_over` is false, and this line gets an error of its own later.
         before, after = first.rstrip()[-1:], rest[:1]
         goes_on = before == "[" or (before in "{," and (is_array or after in ('"', "}"))) or after == ","
         is_over = (goes_on and after != "") or (is_array and not rest)

@@ -143,8 +143,9 @@ class ParquetFiles:
         """The columns, the places of those that are read as bytes, and the query that reads all others as text."""
         paths = paths_of(schema)
         columns = self._find([".".join(path) for _, path in paths])
-        # DuckDB ignores case in column names: of two names that differ only in case, it renames one, perhaps to that of
-        # a third column. So a column is found by its position: `shown` has DuckDB's names in the order of columns.
+        # DuckDB ignores case in column names, and renames columns until all names differ: the columns `id`, `ID` and
+        # `id_1` become `id`, `ID_1` and `id_1_1`. Then a query for `id_1` would read the column `ID`. So a column is
+        # found by its position: `shown` has DuckDB's names in the order of the columns in the file.
         shown = [str(row[0]) for row in self._query(f"DESCRIBE SELECT * FROM {_SOURCE}", [str(file.path)]).fetchall()]
         fields = [path[1].casefold() for _, path in paths if len(path) > 1]
         places = []

@@ -24,7 +24,8 @@ _BATCH: Final = 4096  # maximum number of records in one of the blocks that `Ses
 _UUID = "(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(?<![0-9A-Za-z])[0-9A-Fa-f]{32}(?![0-9A-Za-z]))"
 _SHORTEST: Final = 32  # characters of a UUID without hyphens
 # Characters that may stand around and between session ids in a cell, as in `{<id>,<id>}` (PostgreSQL) or
-# `['<id>', '<id>']` (Python). They separate ids only if all ids are UUIDs: the cell `{a,b}` is one id.
+# `['<id>', '<id>']` (Python). They separate ids only if all ids are UUIDs. An id of another form may itself contain
+# such a character: the cell `{a,b}` is one id.
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _MARK: Final = re.compile(_BETWEEN)
 _HOLDS_UUID: Final = re.compile(_UUID)

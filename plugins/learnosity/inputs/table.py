@@ -144,8 +144,8 @@ class TableInput:
         if block.has_lines and not table.is_quoting:
             numbers, rows = self._swallowed.sift(name, numbers, rows, columns, table)
         # To check each row by itself is slow. So this is done only if the block may have a bad row. The last condition
-        # finds rows that repeat the header or have only empty cells: such a row has a column name or "" in the first
-        # needed column (`place`), too.
+        # looks for rows that repeat the header or have only empty cells. It looks at one column only (`place`): there,
+        # such a row has the name of a column, or "".
         names, place = frozenset((*folded(header), "")), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []

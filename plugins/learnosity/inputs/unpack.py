@@ -21,9 +21,9 @@ _GZIP: Final = re.compile(rb"\x1f\x8b")
 # Matches the first bytes of a zstd file. They begin a frame with data, or a skippable frame (RFC 8878), which has no
 # content of the file: parallel compressors write a skippable frame first.
 _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-# This part of a pattern follows the mark of a binary format, such as `PAR1` of Parquet. It demands a control character
-# within the next 65 bytes: a text file has none there. Without this part, a CSV file whose header begins with `PAR1`
-# would be taken for Parquet.
+# The second part of a pattern, after the mark of a binary format, as in `rb"ORC" + BINARY` below. It demands a control
+# character within the next 65 bytes, because a text file has none there. Without this part, a CSV file whose header
+# begins with the same letters, such as `ORCHESTRA,…`, would be taken for an ORC file.
 BINARY: Final = rb"(?s:.{0,64}?)[\x00-\x08\x0e-\x1f]"
 _FOREIGN: Final = (
     (

@@ -57,7 +57,7 @@ UNIT_BYTES = 64 * 1024
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2
 # If each large file receives, on average, fewer bytes per second than this, the network is slower than the processors.
-# Then `MAX_LARGE_FILES` large files are landed at the same time, because this is faster.
+# Then the processors have time for more files, so `MAX_LARGE_FILES` large files are landed at the same time.
 SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
 # The bytes per second are measured over at least this time. Over a shorter time, they vary at random.
 SLOW_AFTER_SECONDS = 0.25

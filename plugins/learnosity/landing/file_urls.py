@@ -96,7 +96,7 @@ class FileUrls:
                 if self._listing is None:
                     listing = await self._results.list()
                     if self._planned is not None:
-                        # In a thread, because a long listing takes seconds, and other downloads go on meanwhile.
+                        # To check a long listing takes seconds. In a thread, it does not stop other downloads.
                         await asyncio.to_thread(self._planned.check, listing)
                     self._listing = listing
         return self._listing

@@ -55,8 +55,9 @@ WALK_CONCURRENCY = 16
 # digest is added.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
-# A text in a reply may be a result: an address has a `/`, JSON has a `{`, and CSV has line ends, or commas without a
-# blank after them. A text in which none of these is found is no result, but only a name, such as a status.
+# Finds a sign that a text in a reply may be a result: an address has a `/`, JSON has a `{`, and CSV has line ends, or
+# commas without a blank after them. A text without such a sign is only a name, such as a status. If a reply has nothing
+# but such texts, the dataset may not be ready yet: see `_is_bare`.
 _MORE = re.compile(r"[/{\n]|,(?! )")
 
 

@@ -17,10 +17,11 @@ from learnosity.storage.errors import MAX_ANSWER_BYTES, begins_as_error, begins_
 _PAGE_NAMES = (".html", ".htm", ".xhtml")
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _GZIP_MAGIC = b"\x1f\x8b"
-# If the listing gives no size of a gzip file, not more than this is decompressed to see whether the file is whole. Very
-# few bytes may decompress to very many, and that would take hours.
+# If neither the listing nor the server says how long a gzip file is, it is decompressed, to see whether it is whole. If
+# it has more than this many bytes then, it is refused: a small file may decompress to so many that it takes hours.
 _MOST_UNPACKED = 2**36
-# A JSON file without any size is kept in memory up to this size, to see whether it is whole. A larger one is refused.
+# If neither of them says how long a JSON file is, it is kept in memory, to see whether it is whole. A file of more than
+# this many bytes is refused, because it would take too much memory.
 _MOST_JSON = 1024 * 1024
 
 

@@ -60,8 +60,8 @@ async def is_enough(
             log.warning("What run %s has published is not whole. This run publishes its files.", published.run.run_id)
             return False
         try:
-            # No error is raised if files.ndjson is right and only names.tsv belongs to another run. Then the files can
-            # be compared below, because names.tsv is not needed for that.
+            # `is_whole` has also compared names.tsv. If only names.tsv is wrong (another run has written it), this
+            # check raises no error, because the comparison of the files below does not need names.tsv.
             check_digest(found, store, layout, published)
         except IncompleteDatasetError as error:
             await check_is_still(store, layout, published, error, work=work)
@@ -125,7 +125,7 @@ async def published_instead(store: Store, layout: DatasetLayout, ours: Manifest,
     try:
         found = await read_manifest(store, layout)
     except IncompleteDatasetError:
-        await withdraw(store, layout)  # it cannot be read: the store has kept only a part of the manifest
+        await withdraw(store, layout)  # the manifest cannot be read, because the store has kept only a part of it
         return None
     is_kept = found != ours or await digest_of(store, written.path) == written.sha256
     if is_kept and found and found.files_sha256 == ours.files_sha256 and await is_whole(store, layout, found):

@@ -115,21 +115,22 @@ async def publish(
         names = await make_names(store, layout, files)
         manifest = replace(manifest, names=names[1] if names else None)
         # Another run may have published the dataset already. The lines above change nothing in it, so if one of them
-        # fails, the dataset stays published. Only now, `_make_room` removes its latest.json and its manifest.
+        # fails, the dataset stays published. Only now, `_make_room` removes its manifest, because from here on, files
+        # of the dataset are removed and replaced.
         while not await _make_room(store, layout, work, landed, found):
             found = await read_manifest(store, layout)
             if found is not None and await is_enough_here(found, landed):
                 return await _keep(store, layout, work, found, require_complete)
-        # names.tsv is written before files.ndjson, because another run may write both at the same time. If this run
-        # writes its files.ndjson last, the other run has written its names.tsv already. So if that has replaced the
-        # names.tsv of this run, `check_written` below finds it.
+        # Another run may write both files at the same time. Each run writes names.tsv first. So if the files.ndjson of
+        # this run stays, the other run wrote its files.ndjson earlier, and its names.tsv still earlier. If that
+        # names.tsv has replaced the one of this run, `check_written` below finds it.
         index = await put_names(store, layout, names)
         written = [await listed.put(store, layout), *([index] if index else [])]
     await check_written(store, written)
     written.append(await _put_manifest(store, layout, manifest))
     try:
-        # All are compared again: after the check above, and before this manifest was written, another run may have
-        # written its own files.ndjson. Then this manifest does not belong to it.
+        # The written files are compared again: after the check above, and before this manifest was written, another run
+        # may have replaced files.ndjson by its own. Then this manifest does not fit the files.ndjson in the store.
         await check_written(store, written)
     except NotKeptError:
         found = await published_instead(store, layout, manifest, written[-1])

@@ -32,8 +32,9 @@ _SIGNED = re.compile(
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"://[^\s/?#@]{1,300}@")
-# If the last part of a URL's path is one of these names, with or without a suffix such as `.json`, the URL is taken for
-# the address of a list of files, and not of data.
+# If the last part of a URL's path is one of these names, with or without a suffix such as `.json`, the URL may lead to
+# a list of files. Unless its place in the reply shows that it is a result file, it is not landed as one: otherwise, the
+# list might land, and the files in it would be missing.
 _LISTING_NAMES = frozenset(
     ("index", "self", "list", "listing", "manifest", "files", "datasets", "reports", "catalog", "directory", "contents")
 )

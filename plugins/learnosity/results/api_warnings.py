@@ -45,9 +45,10 @@ _MONTH = (
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b"
 )
 _DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
-# Behind a year or a date, such as `2024-05-01` or `May 3`: no word such as `is` follows. `2024 is no longer supported`
-# may be about the data of 2024. So `2024` is no phrase of `_PHRASES` there, and the warning does not count as one about
-# the API. In `deprecated on 2024-05-01 and is …`, the date is a phrase, because `and` stands before `is`.
+# Used after the pattern of a year or a date: it matches only if no word such as `is` follows. The sentence
+# `2024 is no longer supported` may be about the data of 2024. So this `2024` does not count as a phrase of `_PHRASES`,
+# and the warning does not count as one about the API. In `deprecated on 2024-05-01 and is …`, the date counts as a
+# phrase: because of the `and`, the sentence is not about the date.
 _NO_SUBJECT = (
     r"\b(?! (?:(?:and|or) (?!(?:is|are|was|were|has|have|may|will|no)\b)\w+ )?"
     r"(?:of|is|are|was|were|has|have|may|will|no|un\w+|deprecat\w+|end\w*|reach\w*)\b)"
@@ -93,9 +94,9 @@ _PHRASES = re.compile(
 # Addresses are removed, too, before the words of a warning are looked up in `_WORDS`: an address leads to a page about
 # the warning, and its parts are no words.
 _ADDRESS = re.compile(r"(?:https?://|\b(?:[\w-]{1,40}\.){1,4}learnosity\.com\b)[^\s\"'<>()\[\]]*", re.IGNORECASE)
-# In a warning such as `{"code": "W17", "message": …}`, the value of `code` only labels the message. So it need not be
-# about the API, and the same holds for these other keys. Exception: a label such as `missing_files` or `failed` may be
-# about the dataset (`_is_label`).
+# In a warning such as `{"code": "W17", "message": …}`, the value of `code` only labels the message. So only the message
+# has to be about the API. The same holds for the other keys in this list. But a value such as `missing_files` or
+# `failed` may be about the dataset. So `_is_label` returns False, and the warning does not count as one about the API.
 _LABELS = words("code id type level severity deprecated")
 _OF_FILES = re.compile("file|missing|partial|incomplete")
 # The address of a page about a warning ends with one of these suffixes, or with none that is known. An address with

@@ -35,9 +35,9 @@ _HEADERS = ("Content-Range", "Link")
 # With one of these HTTP statuses, the listing may be whole. 202 means that the work is not done yet, and 206 that the
 # reply may be a part. Any other status that begins with 2 does not say what the reply is, so the reply is refused.
 _WHOLE = ("200", "201", "203")
-# A header about one of `_OF_PAGES`, such as `X-Next-Page` or `X-Total-Count`, is read like the same key in `meta`. A
-# header of `_OF_CALLS`, such as `X-Limit` or `X-Hits`, is not read: it is about the limits of the account's calls, or
-# about a cache.
+# A header about one of `_OF_PAGES`, such as `X-Next-Page` or `X-Total-Count`, is read like a key of that name in
+# `meta`. A header of `_OF_CALLS`, such as `X-Limit` or `X-Hits`, is not read, although its word may also be about
+# pages: `X-Limit` usually limits the calls of an account, and `X-Hits` is usually about a cache.
 _OF_PAGES: tuple[Kind | None, ...] = ("cursor", "more", "last", "pages", "page", "offset", "limit", "count")
 _OF_CALLS = words("limit remaining limited hits hitcount limitexceeded limitreached overflow overflowed capped cutoff")
 # In a header such as `X-Next-Page`, one of these texts, or a number below 1, means that no page follows.
@@ -79,8 +79,9 @@ def note_content(beside: Mapping[str, Any], found: Findings) -> None:
     A file with an address need not be found here: `reading` refuses each address that is not known.
     """
     known = {each.url for each in found.files if each.url is not None}
-    # If the reply lists something, counts such as `population` may stand beside it. If it lists nothing, these counts
-    # say that there is data, which is missing. But after the first page, a reply without files only ends the listing.
+    # Counts such as `population` may stand beside files, rows or groups. If the reply lists none of these, a count
+    # above 0 says that data is missing, which is a problem. But after the first page, a reply that lists nothing only
+    # ends the listing. So `parts` is 1 then, and the count is no problem.
     parts = len(found.files) or found.rows or len(found.group_paths) or int(not found.signals.first_page)
     if has_statistics(beside, parts, is_beside_no_list=False):
         found.problems.append(_MAY_BE_DATA)
@@ -113,8 +114,9 @@ def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bo
     is_known = len(aside.files) == len(value) and urls <= known
     if isinstance(value, list) and plain_key(key) in LISTING_KEYS and not is_known:
         return True
-    # An object with a `group_name` may only say whose session the reply is about. Then it is no data. But if the `data`
-    # are about groups, the name may be that of a child group, which would have to be requested.
+    # An object such as `"context": {"group_name": "north"}` may only be about the call. Then it is no data. But if the
+    # `data` are about groups, it may name a child group that the `data` do not name. This group would not be requested,
+    # so it would be missing.
     is_about_one = isinstance(value, dict) and "group_name" in value and not found.group_paths and not found.groups
     if aside.proven_rows or (aside.groups and not is_about_one and not set(aside.groups) <= set(found.groups)):
         return True
@@ -127,8 +129,9 @@ def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bo
     if (aside.rows or aside.has_row_fields) and any(row.keys() & (MEASURES - {"max_score"}) for row in rows_in(value)):
         return True
     problems = set(aside.problems) - (frozenset() if found.group_paths or found.groups else OF_CONTEXT)
-    # If the value has addresses, and none is that of a file that lands, the problem may be about one of them, such as
-    # that of the API. It need not be noted here: `reading` refuses each address that is not known.
+    # If the value has addresses, but none of a file that lands, its problem may only be about a harmless one, such as
+    # the address of the API in `"endpoint": {"url": …}`. So it is not noted here. This is safe: `reading` refuses each
+    # address that is neither that of a file that lands nor a known link.
     has_problem = bool(problems) and (not urls or not urls.isdisjoint(known))
     return has_problem or None in urls
 

@@ -45,20 +45,20 @@ _OF_THE_INPUT = INPUT_KEYS | words(
 )
 # Values under these keys repeat the request, or name input files. They are not read.
 _NOT_READ = ECHO_KEYS | _OF_THE_INPUT
-# Keys under which an entry usually has a number about its file. If the value is a text, it may be content, so it is
-# checked.
+# Keys under which an entry usually has a number about its file, as in `"rows": 20`. If there is a text instead, it may
+# be content of the dataset, so it is checked. A text under another key that describes the file, such as `title`, is not
+# checked, unless it holds rows.
 _NUMBERS = words("count rows records lines")
 # In an object under one of these keys, as in `"description": {"text": …}`, a text may be long or have several lines. It
 # still only describes the file, unless it holds rows.
 _TEXTS = words("title label description license terms")
-# Keys of files, folders, groups or rows. An object with the address of a file may also have a list or an object under
-# such a key. If this list or object is not empty, it may be more of the dataset, so the reply is refused. Exception: an
-# entry of a list of files may have numbers there, as in `"rows": [1, 200]`.
+# Keys of files, folders, groups or rows. If the object with the address of a file also has a list or an object under
+# such a key, this may be more of the dataset. So the reply is refused, unless the list or object is empty. Only
+# numbers, as in `"rows": [1, 200]`, are allowed in an entry of a list of files: they say which rows the file has.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
-# Beside the address of a file, a list of objects under one of these keys only describes the file, as in
-# `"tags": [{"name": "weekly"}]`. Under another key, it may be content, so the reply is refused. Exception: in an entry
-# of a list of files, it describes the file under any key that is not in `_OF_DATA`. But a list of objects that have the
-# fields of rows is refused everywhere.
+# An object that has the address of a file, and is in no list of files, may be the reply itself. So a list of objects
+# beside the address may be content, and the reply is refused. Exception: under these keys, the list only describes the
+# file, as in `"tags": [{"name": "weekly"}]`. But objects with the fields of rows are content under any key.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"

@@ -20,7 +20,8 @@ from learnosity.results.known_keys import MAX_PLAIN_TEXT, URL_KEYS, looks_like_a
 from learnosity.results.signal_keys import Thing
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
-# Keys of scores and counts. Only results have such keys. So an object with one of them is not the entry of a file.
+# Keys of scores and counts. A JSON object in a reply may be a row of results, or an entry in a list of files. Only rows
+# have these keys. So an object with one of them is not the entry of a file.
 MEASURES = _PERCENTILES | {
     *("group_count", "population", "mean_seen_activities", "mean_attempted_percent"),
     *(f"{what}_{of}" for what in ("lowest", "highest", "mean", "median", "stddev") for of in ("score", "percent")),
@@ -31,24 +32,25 @@ MEASURES = _PERCENTILES | {
 # Keys that say which user or question a row is about. An entry in a list of files can have such a key, too. So an
 # object with such a key and an address may be a row or the entry of a file.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
-# A list under one of these keys usually names columns or the levels of groups, and has no records of the dataset. Then
-# its length is not taken for a number of records.
+# A list under one of these keys usually names columns or the levels of groups. So its length does not count as a number
+# of records. Exception: if it has lists or rows in it, they may be the records (see `_may_be_records`).
 _NO_RECORDS = words("columns fields header headers headings schema levels grouplevels tags labels")
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
-# A plain link in a row is content, and lands with the row. But its key may end with one of these words, as in
-# `report_file`, and the link with the name of a data file, such as `a.csv`. Then the link may lead to a result file,
-# which would be missed. So the reply is refused.
+# A link without a signature in a row is usually content, and lands with the row. But if its key ends with one of these
+# words, as in `report_file`, and the link ends with the name of a data file, such as `a.csv`, it may lead to a result
+# file. This file would not land, so the reply is refused.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
-# A row may have a link to a document about its item, such as a PDF. So a link of a row whose file name ends with one of
-# these suffixes is not taken for a result file. Exception: a link into the folder of the dataset may be a result file.
+# A row may have a link to a document about its item, such as a PDF. So a link in a row to a file with one of these
+# suffixes is not taken for a result file. Exception: a link into the folder of the dataset may be one, because this
+# folder has the result files.
 _DOCUMENTS = (".html", ".pdf", ".md")
 # The line ends that end a row. `str.splitlines` would also cut at others, such as U+2028. Such a character may be in a
 # value, so one row would be counted as two.
 _LINE_END = re.compile(r"\r\n?|\n")
-# A short line with a line end may be a message, or one row of content, which would be lost when only the files land.
-# `may_be_content` takes it for a row in two cases: it is a JSON object or list, or has the beginning of one, such as
-# `{"`; or it has a delimiter of cells: a tab, or a comma or semicolon as in `a,b`. A comma as in `Hello, Anna` is no
-# delimiter: a blank follows it.
+# A reply with files may also have a short text of one line: a message, or a row, which would not land with the files.
+# `may_be_content` takes a line that has a line end for a row in two cases. It is a JSON object or list, or has the
+# beginning of one, such as `{"`. Or it has a delimiter of cells: a tab, or a comma or semicolon as in `a,b`. The comma
+# in `Hello, Anna` is no delimiter, because a blank follows it.
 _MARK_OF_A_ROW = re.compile(r"^[\s\ufeff]*(?:\{.*\}|\[.*\]),?\s*$|[{\[]\s*\\?[\"'{\[]|\t|[,;](?! |$)")
 
 
@@ -150,7 +152,8 @@ def holds_rows(text: str) -> bool:
     A description or a message of several lines is no table: no line below the first one has as many cells.
     """
     text = text.lstrip("\ufeff")
-    # `str.splitlines` finds the rows of a table whose lines end with U+2028, too. They would be lost otherwise.
+    # U+2028 may be in a value, or may end a line of a table. So the text is cut into lines in both ways: `_lines` does
+    # not cut at U+2028, and `str.splitlines` does. With one way alone, some rows would not be recognised.
     return any(_are_rows(text, lines) for lines in (_lines(text), [each for each in text.splitlines() if each.strip()]))
 
 

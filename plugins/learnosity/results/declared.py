@@ -280,13 +280,14 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     else:
         # With `inline`, the content is in the reply itself, so a count in the reply is a number of rows. If the content
         # is a list, counts are compared with its length. If it is an object, it is not known which of its lists are its
-        # rows, so no count is compared.
+        # rows, so no count is compared, except `meta.records` (see below).
         found.is_declared = True
         members = part.values() if isinstance(part, dict) else part
         found.read.update(id(each) for each in (part, *members) if isinstance(each, dict | list))
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
         lengths = set(lengths_in(part))
-        # `reading` compares `meta.records` with these numbers: the length of each list that may be rows or a column,
-        # and the number of all rows. 0 is right only if the content has no row and each of its lists is empty.
+        # `meta.records` is compared in both cases, later: it is right if `row_lists` has it. So each number that it may
+        # be is added here: the length of each list that may be rows or a column, and the number of all rows.
+        # 0 is added only if the content has no row and each of its lists is empty.
         found.row_lists.update(({*lengths, sum(1 for _ in rows_in(part))} - {0}) or lengths)
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))

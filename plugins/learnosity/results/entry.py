@@ -47,7 +47,7 @@ from learnosity.results.place import Place
 from learnosity.results.signal_keys import counts_parts, kind_of, thing_of
 
 Words = Mapping[str, Any]
-# Keys that an entry in a list of files may have. Their values describe the file.
+# Keys with which an entry describes its file. An object that has any other key may be a table row with a link in it.
 ENTRY_WORDS = frozenset(
     (*URL_KEYS, *NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS, *SIZE_KEYS, *TYPE_KEYS, *LINK_WORDS, *ABOUT_A_FILE)
 )
@@ -214,9 +214,9 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # Some entries have the key of an object in a store, as in `{"key": "exports/<dataset id>/a/b.json"}`. What follows
-    # the dataset id, here `a/b.json`, is the path of the file, if the entry has no other path. If the entry also has a
-    # file name, such as `b.json`, the key must end with `/b.json`. If it does not, it may be an id and no path.
+    # An entry may say where its file is in an object store, as in `{"key": "exports/<dataset id>/a/b.json"}`. If it has
+    # no other path, what follows the dataset id, `a/b.json`, is used as the path. But if the entry also has a file
+    # name, and the value does not end with it, as in `{"key": "17", "name": "b.json"}`, it is ignored: it may be an id.
     key = behind_id(_text(words, OBJECT_KEYS), dataset_id)
     if not path and (not name or key.endswith(f"/{name}")):
         path = key

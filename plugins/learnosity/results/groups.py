@@ -24,8 +24,9 @@ NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"
 _NO_PATH = "the path of a group is not a list of names"
 _NESTED = "a group is inside another group in an unknown way"
-# Problems that may be about an object that only says whose session the reply is about. It may name a group in any form,
-# and this group is not requested. So `around` ignores these problems beside `data` that are not about groups.
+# An object beside the `data` of a reply may only say whose session the reply is about, as in
+# `"session": {"group_path": "north/s1"}`. Its group is not requested, so it does not matter that the path is no list.
+# If the `data` are not about groups, `around` ignores these problems in objects beside the `data`.
 OF_CONTEXT = frozenset((_NO_PATH, _NESTED))
 
 

@@ -26,7 +26,7 @@ URL_KEYS = words(
 )
 # Keys under which an entry may have the name, path, folder, size or type of its file. `OBJECT_KEYS`: its path in an
 # object store. The order in each tuple matters: if an entry has several keys of one tuple, the first key with a usable
-# value is used. Of `NAME_KEYS`, the first key whose value ends like a file name is used, if there is one.
+# value is used. But of `NAME_KEYS`, a key whose value ends like a file name is preferred: `name` may hold a title.
 NAME_KEYS = ("name", "filename", "file")
 PATH_KEYS = ("path", "filepath", "relativepath", "fullpath")
 OBJECT_KEYS = ("key", "objectkey", "s3key")
@@ -41,8 +41,8 @@ ABOUT_A_FILE = words(
 CONTENT_KEYS = words("content contents body text inline data")
 
 # A text with more characters than this may be content, and not only a remark. If only the files landed, this content
-# would be lost. So a reply with files and such a text is refused. Exception: under some keys, such as `message`, a text
-# may be longer.
+# would be lost. So a reply with files and such a text is refused. Exception: a text under a key such as `message` may
+# be longer, because the key says that it is a remark.
 MAX_PLAIN_TEXT = 200
 
 # Keys of lists of files. If such a list is empty, the dataset counts as empty. But if something else in the reply may
@@ -72,8 +72,8 @@ STRUCTURE_KEYS = (
 # In a tree of folders, a folder lists its content under one of these keys. So the `name` of an object with such a key
 # is a folder: the file of `{"name": "north", "children": [{"url": …, "name": "a.json"}]}` lands as `north/a.json`.
 TREE_KEYS = words("children nodes folders subfolders directories")
-# A number under one of these keys is a count, as in `"users": 20`. If the reply lists users, it must be their number. A
-# number under one of `LISTING_KEYS` is a count, too.
+# A number under one of these keys is a count, as in `"users": 20`. If the reply then lists users, but not 20, some may
+# be missing, so the reply is refused. A number under one of `LISTING_KEYS` is a count, too.
 COUNTED_KEYS = words("rows users students learners questions chunks batches segments shards folders subfolders")
 # Keys under which a reply repeats the request, or says something about the API, such as `ratelimit`. Nothing below
 # these keys is part of the dataset.
@@ -81,12 +81,13 @@ ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk "
     "ratelimit ratelimits quota quotas"
 )
-# `INPUT_KEYS`: keys of lists of input files. Files below them are not result files. `ABOUT_KEYS`: `ECHO_KEYS`, and keys
-# of objects about the reply, such as `paging`. An object under one of these keys need not have files: it counts neither
-# as a missing file nor as content. `LINK_BOXES`: keys of objects or lists of links.
+# Keys of lists of input files. A file below such a key is no result file, so it does not land.
 INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads uploadurl uploadurls uploadedfiles")
+# `ECHO_KEYS`, and keys of objects about the reply, such as `paging`. If another object has no file and no row in it, a
+# file may be missing, or the object may be content that would not land, so the reply may be refused. An object under
+# one of these keys needs no file.
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
-LINK_BOXES = words("links link")
+LINK_BOXES = words("links link")  # keys of objects or lists that consist of links
 
 # Keys of links that are no files: links to the reply itself or to the page before it (`SELF_LINKS`), and links to
 # documentation. An address of documentation needs no signature. So a signed address under a key of
@@ -101,8 +102,8 @@ POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 # or the address itself shows that it leads to a page. Otherwise the reply is refused.
 PAGE_LINKS = words("first last")
 
-# Maps each spelling of the key of a link to one word: `selfurl` and `selflink` to `self`, `prevpage` to `prev`.
-# `LINK_WORDS` has all these spellings, and the keys of `LINK_BOXES`.
+# Maps each spelling of the key of a link to the word that says what kind of link it is: `selfurl` and `selflink` to
+# `self`, `prevpage` to `prev`. `LINK_WORDS` are all keys whose values are links: these spellings, and `LINK_BOXES`.
 _LINK_WORDS = {
     f"{word}{suffix}": word
     for word in SELF_LINKS | DOCUMENTATION_LINKS | PAGE_LINKS | {"next"}

@@ -26,11 +26,12 @@ from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import members
 
 # In an object with files under its keys, as in `{"summary": {"url": …}, "answers": null}`, null may mean that a file is
-# missing: here `answers`. Null means nothing under the keys of this list, such as `etag`, and under keys that `kind_of`
-# knows, such as `next`.
+# missing: here `answers`. A key of `_MAY_BE_NULL`, such as `etag`, or one that `kind_of` knows, such as `next`, is not
+# the name of a file. So null under such a key does not mean that a file is missing.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
-# Matches keys such as `result_urls`. If the value is a list, such a key only names a list of files. If the value is an
-# object, the key may be the name of one file. Then the other keys of the same object may be names of files, too: in
+# Matches keys such as `result_urls`. If the value is a list, the key is the name of this list, and not of a file. Then
+# null under a key of another form, such as `summaries`, is no missing file. If the value is an object, the key may be
+# the name of one file. Then other keys of the same object may be names of files, too: in
 # `{"student_outputs": {"url": …}, "summaries": null}`, the file `summaries` is missing.
 _LIST_OF_FILES = re.compile("(.+?)(?:(?<!pro)files?|urls?|uris?|links?|outputs?|downloads?)")
 _DIGITS = re.compile("[0-9]+")

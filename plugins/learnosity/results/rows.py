@@ -18,9 +18,10 @@ from learnosity.results.signal_keys import OUTCOMES, kind_of, thing_of
 from learnosity.results.values import as_flag, integer, says_something
 
 _MORE = re.compile("more|further|truncated|hasnext")
-# Beside its files, a reply may give these counts for the whole dataset. They need not land. Any other measure beside
-# files, such as a mean, is content. It would be lost, because only the files land. So the reply is refused. It is
-# refused, too, if the object with these counts also has a field such as `group_name`: then it may be a row.
+# Beside its files, a reply may give these counts for the whole dataset. They only describe it, so they need not land.
+# Any other measure beside files, such as a mean, is content. It would be lost, because only the files land. So the
+# reply is refused. If the object with these counts also has a field such as `group_name`, it may be a row, and the
+# counts are its content. So this reply is refused, too.
 _COUNTS = frozenset(("group_count", "population", "count_sessions", "count_attempted"))
 _CURSOR = re.compile("next|cursor|token|continuation")
 

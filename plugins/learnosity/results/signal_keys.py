@@ -99,14 +99,14 @@ _NUMBER_OF = r"(?:(?:(?:num(?:ber)?|total|count)(?:of)?|n[or]?of)(?:the)?)?"
 _ERRORS = r"(?:error|failure|exception)s?"
 _WHOLE = r"(?:results?|resultset|list|listing|filelist|response|reply|content|data|dataset)"
 # Matches keys such as `KeyCount`, a number of keys. In an object store, a key is the name of a file, so this is a
-# number of files. Beside rows, it counts something else, so it is not compared with the number of rows.
+# number of files. If a reply has rows instead of files, this is not the number of rows, so the two are not compared.
 _KEYS = (
     r"(?:(?:num(?:ber)?|total|count)(?:(?:number)?of)?|n[or]?of)(?:the)?keys"
     r"|keys?(?:count|total|found|returned|listed|quantity|qty)"
 )
 # Matches keys of the number of all files, such as `files_in_dataset`, but not `results_in_dataset`: this may be a
-# number of answers. A number under a key that matches is not compared with the number of rows. Any other value under
-# such a key may be a flag or a time, so it is read as possible data.
+# number of answers. In a reply with rows instead of files, such a number is not compared with the number of rows. If
+# the value is no number, such as `"listed": true`, it is no count, and no error: it is read as any other value.
 _NUMBERS = (
     rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
     rf"|(?:n|all|shown){_FILES}|expected|listed|shown|quantity|qty"
@@ -155,9 +155,9 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("count", _NUMBERS),
 )
 # `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. An object or a list under
-# such a key, without files and rows, may say that more pages follow. So `Signals.note_unread` refuses the reply if an
-# unknown key in it has `true`, a number, or a text with a digit, such as `2 of 3`. Under a key of the kind `next`, any
-# text may name the next page, so there a text without a digit counts, too.
+# one of these, without files and rows, may say that more pages follow, as in `{"paging": {"rest": "2 of 3"}}`. So
+# `Signals.note_unread` refuses the reply if an unknown key in it, such as `rest`, has `true`, a number, or a text with
+# a digit. Under a key of the kind `next`, any text may name the next page, so there a text without a digit is enough.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
 # In an object under one of these keys, a count of records or items is the number of entries that the reply lists, as in
@@ -166,11 +166,11 @@ LISTING_BOXES = PAGE_BOXES | words("page pages meta")
 # In an object under one of these keys that also has the files, a count of records or items is the number of the files,
 # as in `{"listing": {"total_items": 1, "files": [{"url": …}]}}`.
 FILE_BOXES = words("list listing filelist fileslist")
-# In an object without files under one of these keys, a count that does not say what it counts is a statistic, and not a
-# number of files, as in `{"stats": {"total": 3}}`.
+# If an object under one of these keys has no files in it, a count such as the 3 in `{"stats": {"total": 3}}` is a
+# statistic, and no number of files. Only a count that says that it is of files, such as `file_count`, is one.
 STATISTICS = words("stats statistics")
-# If the Airflow connection declares `count`, its number is compared under this name, because it may have no key in the
-# reply. If the number is wrong, the error message shows this name.
+# If the Airflow connection declares `count`, the number of files comes from an expression, such as `sum(meta.counts)`.
+# So no key of the reply can name this number. If it is wrong, the error message shows this name instead.
 DECLARED_COUNT = "declared count of files"
 # In an object about pages (see `OF_PAGES`), a value under one of these keys need not be understood: it says nothing
 # about pages.
@@ -186,9 +186,10 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("user", re.compile("user|student|learner")),
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
-    # In an object about the listing, a count of records or items is the number of all entries that the reply lists. So
-    # `Findings.note_box` changes its name, for example to `total_items of paging`. The next two patterns do not match
-    # this name, so the count is compared with the number of files or rows.
+    # A count of records or items may be of what is inside the files. But in an object such as `paging`, it is the
+    # number of all entries that the reply lists. For such a count, `Findings.note_box` adds the key of the object to
+    # the name: `total_items of paging`. The next two patterns do not match this name, so the count is compared with
+    # the number of files or rows.
     ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),

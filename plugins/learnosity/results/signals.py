@@ -142,7 +142,7 @@ class Signals(State):
         :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
             are not compared: they are about what is in the files, or statistics.
         """
-        is_content = "row" in things and any(found)  # if rows were found, a count of 1 file may mean the reply itself
+        is_content = "row" in things and any(found)  # rows were found: then `file_count: 1` may mean the reply itself
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)
@@ -294,7 +294,7 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
     "count": _count,
     "children": _children,
 }
-# An object or a list under a key of these kinds has no files, so `note` judges it. Any other is first read as data.
+# Under a key of these kinds, `note` reads objects and lists, too. Under any other key, they may be data, such as files.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner", "said")
-_SHARES = ("percent", "percentage")  # in a file's entry: may be the file's share of all files, and no progress
+_SHARES = ("percent", "percentage")  # skipped in a file's entry: there, it may be the file's share and not progress

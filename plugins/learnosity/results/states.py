@@ -51,7 +51,9 @@ _NO_STATES = words("created accepted new scheduled requested")
 # or a percentage. In a list, as in `{"progress": [50]}`, a number has no key: the empty key in `_DONE` stands for it.
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
-_ONLY_OF = words("count number")  # without a `_WHOLE` key, `_shares` skips these keys: their number is not a share
+# Without a `_WHOLE` key, `_shares` skips these keys. The 5 in `{"progress": {"count": 5}}` counts files or users, and
+# is no share.
+_ONLY_OF = words("count number")
 
 
 def _status(state: State, key: str, value: Any) -> bool:

@@ -87,9 +87,9 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     :param datasets: all of them: the newest are counted.
     :param now: Unix seconds of the store's clock.
     """
-    # `published_at` is the time inside the manifest. Below, a second sort goes by `published`, the time that the store
-    # tells for the manifest. Several manifests may have the same time there, because many stores tell whole seconds,
-    # and a bucket may have been copied. The second sort leaves such manifests in the order of this first sort.
+    # `published_at` is the time inside the manifest. The second sort, below, goes by `published`, the time that the
+    # store tells for the manifest. Several manifests may have the same `published`: many stores tell whole seconds, and
+    # in a copied bucket it is the time of the copy. Then they stay in the order of this first sort.
     order = sorted(datasets, key=lambda each: (each.published_at, each.dataset_id), reverse=True)
     # If the store does not tell the time of a manifest, `published` is None. Such a dataset may be the newest one. So
     # it comes first, and counts as one of the newest for `keep_newest`. `_by_rule` never removes it.

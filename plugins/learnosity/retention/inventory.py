@@ -77,8 +77,8 @@ async def read_dataset(store: Store, layout: DatasetLayout) -> Found:
             for info in await _objects(store, layout.prefix)
             if layout.is_own(info.path)
             and not info.path.startswith(f"{layout.removal_prefix}/")
-            # A file behind a symbolic link is never removed. If it counted here, the dataset would never be empty, and
-            # each run would report its removal again.
+            # Retention never removes a file behind a symbolic link. If the file counted here, the dataset would never
+            # be empty, and each run of retention would report again that it has removed the dataset.
             and not leads_elsewhere(store, info.path)
         ]
         if any(info.path == layout.manifest for info in everything):

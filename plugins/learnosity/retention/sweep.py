@@ -155,9 +155,10 @@ class Sweep:
             await self.done(entry, True)
             return
         self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
-        # `done(…, False)` deletes the note that this removal has begun. The note stays if a later try may have to go on
-        # with the removal: an earlier try may have removed a part of the dataset (then `begins` has returned the entry
-        # of that try, and not `now`), and the rest cannot be judged for the time being (`may_be_cut_off`).
+        # The dataset stays. So `done(…, False)` deletes the note that its removal has begun, except in one case. An
+        # earlier try has begun the removal (then `begins` has returned the entry of that try, and not `now`), and the
+        # dataset stays only because it cannot be judged now (`may_be_cut_off`). Then a later try may go on with the
+        # removal, and needs the note for its report.
         if entry == now or not may_be_cut_off(removal.verdict):
             await self.done(entry, False)
 

@@ -16,7 +16,7 @@ from jinja2 import nodes
 MAX_TEXT = 1024 * 1024
 MAX_DIGITS = 20  # maximum number of decimal places for the filter `round`
 MAX_WIDTH = 100  # maximum width, and maximum number of decimal places, in a format such as '%02d'
-# Maximum length of a run id in Airflow. A template is checked before any run, when the length of `run_id` is not known.
+# Maximum length of a run id in Airflow. A template is checked before any run, so a run id of this length is assumed.
 RUN_ID = 250
 _FORMAT = re.compile(r"%(\([^()]*\))?[#0\- +]*([0-9]*)(?:\.([0-9]*))?[hlL]?(.|$)", re.DOTALL)
 

@@ -164,7 +164,7 @@ def _is_dots(segment: str) -> bool:
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    # `parse_uri` drops the slashes at both ends of a prefix before a store is opened there, so they do not count here.
+    # Slashes at both ends of a path do not count, because a store is opened without them: `parse_uri` drops them.
     # Slashes in the middle count: in a bucket, the folder `team//a` is not the folder `team/a`.
     inside = prefix.key.strip("/")
     return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))

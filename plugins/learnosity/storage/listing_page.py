@@ -75,8 +75,8 @@ PageReader = Callable[[bytes, str, int], Page]
 _ROOT = re.compile(
     rb"(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*)<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I
 )
-# Characters that are not allowed in XML. If the name of an object has one, some stores write it into the page all the
-# same. `_parsed` replaces such characters, so that the page can be read.
+# Characters that are not allowed in XML. But if the name of an object has one, some stores write it into the page. The
+# XML parser refuses such a page. So `_parsed` replaces these characters, and the page can be read.
 _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
     rb"|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:1?[0-8bBcCeEfF]|1[9aAdD]);"

@@ -25,8 +25,9 @@ Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 # `:` or `|`, such as `C:`. obstore uses names like `a#1` for its temporary files, and takes `C:` and `C|` for drives of
 # Windows.
 LOCAL_RESERVED = re.compile(r"#[0-9]+$|[A-Za-z][:|]$")
-# The `problem` of a symbolic link whose target does not exist, or that leads back to itself. `inputs.find` compares
-# with this text: the target may be a folder with input that is not mounted now, so the link is not simply ignored.
+# The `problem` of a symbolic link whose target does not exist, or that leads back to itself. `inputs.find` recognises
+# such a link by this text. It refuses the input or logs a warning, because the target may be a folder with input that
+# is not mounted now.
 NOWHERE = "it is a link that leads nowhere"
 _LEADS_NOWHERE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG)  # errors of such a link's target
 _NO_FILE = "it is a pipe, a socket or a device, and no file"
@@ -127,8 +128,8 @@ def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # `inputs.find` compares entity tags to see whether an input file has changed. It gets them from this listing or, if
-    # the input URI names one file, from obstore's `head`. It also compares them without the inode number in front,
-    # which differs for a copy of the file. So this tag has the form of obstore's: inode number, time, size.
+    # `inputs.find` uses this entity tag to see whether an input file has changed. From the tag of a local file, it cuts
+    # off the inode number, which differs for a copy of the file. It gets the tag from here or, if the input URI names
+    # one file, from obstore. So this tag has the form of obstore's: inode number, time, size.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

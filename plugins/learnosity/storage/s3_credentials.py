@@ -138,7 +138,7 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, aws.NoCredentialsError):
         return _has_metadata_service()
     if type(error) is aws.HTTPClientError:
-        return False  # botocore itself failed in an unknown way; a network failure has a subclass, or `ConnectionError`
+        return False  # botocore itself failed; a network failure would be a subclass of this, or a `ConnectionError`
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):

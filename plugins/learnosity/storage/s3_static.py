@@ -27,11 +27,12 @@ _REGION = re.compile(
 _ENDPOINT = re.compile(r"(https?)://([a-z0-9]+(?:[.-][a-z0-9]+)*)(?::([1-9][0-9]{1,4}))?/?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _KEY = re.compile(r"[!-~]+")
-# Keys of the connection's extra with which the answer of this module is right. With any other key, boto3 is used.
+# Fields of the connection's extra that this module understands. If the extra has any other field, this module could
+# give a wrong address or identity. So boto3 is used then.
 _KNOWN = {"region_name", "endpoint_url", "verify", "aws_session_token", "service_config", "proxy", "proxies"}
-# Environment variables of AWS that change nothing here, because the connection has a key and a secret. All but the last
-# say where boto3 would get keys from. `AWS_CA_BUNDLE` names certificates to trust: `Egress` reads this variable itself,
-# with or without boto3.
+# Environment variables of AWS that change nothing here. `AWS_CA_BUNDLE` names certificates to trust: `Egress` reads
+# this variable itself, with or without boto3. All others are about where boto3 gets credentials from. They do not
+# matter, because the connection has credentials: an access key and a secret.
 _OF_IDENTITIES = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",

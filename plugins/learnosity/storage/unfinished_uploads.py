@@ -37,8 +37,8 @@ Discard = Callable[[str, IsOwn], Awaitable[int]]
 
 It raises `StorageError` where it cannot, and `TransientStorageError` where it cannot for now."""
 
-# At most this many bytes of a reply are read, so that a wrong reply cannot fill the memory. Even a page of 1,000
-# uploads with the longest names is shorter. A longer page is cut off here, so it counts as damaged.
+# At most this many bytes of a reply are read, so that a wrong reply cannot fill the memory. A right reply is shorter:
+# it lists at most 1,000 uploads. A longer reply is cut off here, so it counts as damaged.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 # The names of obstore's temporary files end with `#` and a number, such as `a.json#1`. Landing never gives a file in a

@@ -17,9 +17,9 @@ _STATISTIC = re.compile("_(change|before)$")
 # A negative number is shown with this sign and not with a hyphen. This sign is as wide as a plus sign, so the numbers
 # of a column line up.
 MINUS = "\N{MINUS SIGN}"
-# The page aligns columns of numbers to the right. If a column has no value at all, its name decides whether it is a
-# column of numbers (`is_statistic`): names that begin with one of these texts are, such as `count_sessions`. So are
-# names that end with a key of `_DECIMALS` or with "score".
+# The page aligns columns of numbers to the right. If a column has no value at all, its name decides (`is_statistic`):
+# it counts as a column of numbers if its name begins with one of these texts, such as `count_sessions`, or ends with a
+# key of `_DECIMALS` or with "score".
 _COUNTS = ("population", "difference_", "count_", "num_")
 # A number as large as this (or as far below zero) gets no separators and no fixed decimals: with them, 1e300 would have
 # more than 400 characters, and Python fails for an integer like 10**400. So a large float is shown with an exponent,

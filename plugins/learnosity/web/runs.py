@@ -109,8 +109,9 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
 def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Mapping[str, Sequence[float]]:
     """How many seconds each task took in the newest runs of a DAG that published the types of these datasets."""
     kinds = sorted({each.dataset_type for each in datasets if each.dataset_type})
-    # Each of the four known dataset types has its own asset. All other types share the asset `*`. So `own` takes all
-    # events of the assets of `kinds`, and `others` takes those events of `*` whose `extra` names a type of `kinds`.
+    # The publication of a dataset adds an event to the asset of its type (`own`), if a DAG declares this asset. If the
+    # type is not one of the four known ones, it adds an event to the asset `*`, too. All such types share `*`, so
+    # `others` takes only those of its events whose `extra` names a type of `kinds`.
     others = and_(AssetModel.uri == f"{ASSET_PREFIX}*", AssetEvent.extra["dataset_type"].as_string().in_(kinds))
     own = AssetModel.uri.in_([f"{ASSET_PREFIX}{kind}" for kind in kinds])
     of_type = or_(own, others) if kinds else AssetModel.uri.startswith(ASSET_PREFIX)

@@ -198,7 +198,7 @@ async def _parquet(shown: Shown) -> list[ParquetFile] | None:
     found, layout = [], shown.publication.layout
     try:
         place = beside(shown.publication.destination_uri)
-    except StorageError:  # Parquet files are in a folder beside the destination; beside a whole bucket, there is none
+    except StorageError:  # the destination is a whole bucket, so it has no folder beside it for Parquet files
         return []
     try:
         store = await reading(with_connections_of, shown.run.team, open_input_store, place)
@@ -242,10 +242,10 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        # The code on the page has to name the key of the list of rows. This key is not known if the file has neither
-        # groups nor users, nor if it only has an object (`lone`): lists inside of an object are not read as tables.
-        # Exception: the object `group` is the row of the whole dataset, and lists stand beside it. If none of them is
-        # about groups, the rows can only be under `users`.
+        # The code on the page has to name the key of a list of rows. It is not known if the file has no groups and no
+        # users. It is not known either if these are one object (`lone`), because lists inside of an object are not read
+        # as tables. This is not so for the object `group`: lists stand beside it, and not inside. As none of them is
+        # about groups, the key can only be `users`.
         return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":
