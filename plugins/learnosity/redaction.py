@@ -69,8 +69,9 @@ _MAY_NAME = re.compile(
 # with `u00` or `x`.
 _ENCODED = r"(?:%(?:25){0,9}|\\{1,8}(?:u00|x))"
 # The beginning of a value in quotes or brackets that are still encoded, as in `%22correct horse%22`. If this value was
-# removed now, only its first word `%22correct` would go, and ` horse` would be shown. So `_goes_on` finds such values,
-# and they are removed after they are decoded. For `%22`, the group `of_quote` is `%`, and the group `quote` is `22`.
+# removed before it is decoded, only its first word `%22correct` would go, and ` horse` would be shown. So `_goes_on`
+# finds such values, and they are removed after they are decoded. For `%22`, the group `of_quote` is `%`, and the group
+# `quote` is `22`.
 _ENCODED_BEGIN = re.compile(
     rf"(?:[bur]?|(?:bearer|basic)\s+)(?P<of_quote>{_ENCODED}(?:5c)?)(?P<quote>22|27)"
     rf"|[\w.]{{0,40}}(?P<of_bracket>{_ENCODED})(?P<bracket>28|5b|7b)|[bur]\Z",

@@ -265,9 +265,9 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # Only the default destination (None) can have an error here. `RequestError`: no default is set, so a rule without
-    # `destination_uri` is applied nowhere. Any other error: the default is not known. It may be the place of another
-    # rule, which might remove what a rule for the default keeps. So both are held back.
+    # A given URI is resolved to itself, so only the default destination (None) can have an error here. `RequestError`:
+    # no default is set, so a rule without `destination_uri` is applied nowhere. Any other error: the default is not
+    # known. It may be the place of another rule, which might remove what a rule for it keeps. So both are held back.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."

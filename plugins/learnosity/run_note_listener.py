@@ -162,9 +162,9 @@ def _write(session: Session, run: DagRun, part: str, same: str | None = None) ->
     # and not yet in the database, where the lines below look for it.
     session.flush()
     if run.dag_run_note is None:
-        # Two tasks may insert the first note of a run at the same time. The second insert waits until the first one is
-        # committed, and then fails. `begin_nested` makes a savepoint, so that the failure undoes only the insert.
-        # The connection makes the savepoint, because Airflow's scheduler forbids savepoints of the session.
+        # The first note of a run may be inserted for two of its tasks at the same time. The second insert waits until
+        # the first one is committed, and then fails. `begin_nested` makes a savepoint, so that the failure undoes only
+        # the insert. The connection makes the savepoint, because Airflow's scheduler forbids savepoints of the session.
         connection = session.connection()
         try:
             with connection.begin_nested():

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 FAILURE_KEY = "learnosity_failure"
 PROGRESS_KEY = "learnosity_progress"
-MAX_MESSAGE = 4_000  # maximum number of characters of a message
+MAX_MESSAGE = 4_000  # a longer message is cut to this many characters
 EVERY_SECONDS = 5.0  # seconds between two reports of progress
 # Errors whose messages the page shows. This package or Airflow wrote these messages, so they quote no data. The message
 # of any other error may quote data, such as a line of an input file, and is not shown.

@@ -38,7 +38,7 @@ from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import integer, says_something
 
-# Keys of input files. A value under such a key is not a result file.
+# JSON keys whose values name input files, so a value under such a key names no result file.
 _OF_THE_INPUT = INPUT_KEYS | words(
     "inputfile inputfilename source sources sourcefile sourcefiles sourcename sourcefilename original originalfile "
     "originalname originalfilename uploadfile uploadedfile uploadname uploadfilename"

@@ -154,7 +154,7 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
         elif word in _COUNTED and (number := integer(value)) is not None:
-            # In `"files": 1`, the 1 may be the reply itself, however many rows it has. So such a 1 is not compared.
+            # In `"files": 1`, the file may be the reply itself, even if it has many rows. So such a 1 is not compared.
             if number != 1 or not counts_parts(word):
                 found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):

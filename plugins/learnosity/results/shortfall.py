@@ -13,8 +13,10 @@ from typing import Literal
 
 from learnosity.results.known_keys import FILE_SUFFIXES
 
-# What a text says. `later`: files are not ready yet. `lost`: files could not be made or listed. `more`: files are on
-# a further page. `hint`: how to ask for more, whether or not there is more. `end`: this is the last of several pages.
+# What a text says. `later`: files are not ready yet. `lost`: files could not be made or listed. `more`: files are on a
+# further page. `hint`: how to ask for more; the last page may say this, too, so it is weaker than `more`. `end`: this
+# is the last of several pages, as in `Page 2 of 2`. In the first reply, this means that the pages before it are
+# missing.
 Shortfall = Literal["later", "lost", "more", "hint", "end"]
 
 _NAMED = rf"[\w./-]{{1,80}}\.(?:{'|'.join(sorted(FILE_SUFFIXES))})\b"
@@ -40,7 +42,8 @@ _BE = r"(?:(?:is|are|was|were|has|have|had|been|be|only) ){0,3}"
 _CANNOT = r"(?:could not|couldn.t|cannot|can not|can.t) be"
 _NOT = r"(?:(?:is|are|was|were|has|have|had)(?: not|n.t))(?: been)?"
 # `_CLOSED` matches where a clause ends, or where a reason such as `due to` follows. `_NONE` makes sure that no zero and
-# no word such as `none` follows: `Files skipped: 0` does not say that a file is missing.
+# no word such as `none` follows: `Files skipped: 0` does not say that a file is missing. Neither a list nor an object
+# may follow after `: `, because it may be empty.
 _NONE = (
     r"(?![ :=('\"-]{0,4}(?:0+|no|none|nil|null|false|zero|nothing|never|n/a)\b(?! \w))"
     r"(?!: (?:\[|\{|see\b|ask\b))"

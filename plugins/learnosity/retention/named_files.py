@@ -66,8 +66,8 @@ async def remove_named(
                     done.stay += await asyncio.to_thread(os.path.lexists, local)
                     continue
                 if store.is_local:
-                    # The store is an fsspec driver, such as that of a file server. It lists all files of a folder, too.
-                    # A file that exists and is not listed may be behind a link on the server, so it is not removed.
+                    # The store is a file server that fsspec reads. Its listing leaves out no file of the destination. A
+                    # file that exists and is not listed may be behind a link, and so elsewhere. So it is not removed.
                     done.stay += await store.head(path) is not None
                     continue
                 missing.append(path)

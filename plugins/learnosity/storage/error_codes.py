@@ -182,7 +182,7 @@ _CAUSES = (  # the first three are obstore's texts about a reply with status 2xx
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"response: missing field", Meaning(Verdict.PASSES, "the reply is an error, or of no store", NO_STORE.advice)),
     (r"Got invalid [\w ]+ response|Header missing from|Unable to extract metadata|Invalid last modified", NO_STORE),
-    # If the bucket lies in another region, S3 sends a redirect without an address. obstore's error then has this text.
+    # If the bucket lies in another region, S3 sends a redirect without an address. obstore then says one of these.
     (r"redirect without LOCATION|301 Moved", REGION),
     # obstore would follow a redirect to another host, and send a part of the credentials there. So (if the store needs
     # no proxy) `egress` leads requests to other hosts to 127.0.0.1:0. This address in an error means such a redirect.

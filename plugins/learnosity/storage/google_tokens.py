@@ -157,7 +157,7 @@ class _Request:
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
-        self.status = 0  # HTTP status of the reply to the last request; 0 = no reply
+        self.status = 0  # HTTP status of the reply to the last request; 0 = no reply, or no request yet
         self.failed = False  # whether the last request got no reply
         self.proxy: str | None = None  # the proxy of the last request
 

@@ -242,10 +242,9 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        # The code on the page has to name the key of a list of rows. It is not known if the file has no groups and no
-        # users. It is not known either if these are one object (`lone`), because lists inside of an object are not read
-        # as tables. This is not so for the object `group`: lists stand beside it, and not inside. As none of them is
-        # about groups, the key can only be `users`.
+        # The page shows code that reads a list of rows, and this code needs the key of the list. There is none if the
+        # file has neither groups nor users, or has one object (`lone`) instead of a list: then no code is shown. But
+        # lists stand beside the object `group`. `first` has found none with groups, so the list is that of `users`.
         return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":
