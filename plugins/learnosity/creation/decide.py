@@ -130,8 +130,10 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
             return Decision(Action.START, f"No job was created since: the job of {noted.dataset_id} is started now.")
         return Decision(Action.FRESH, f"No job was created since: dataset {noted.dataset_id} was not begun.")
     found = "Learnosity says that the job was started, but does not list it"
-    if suspects:
-        found = f"{len(suspects)} job(s) may have been created since, and none of them names this dataset"
+    if created := set(suspects).difference(noted.known_jobs):
+        found = f"{len(created)} job(s) may have been created since, and none of them names this dataset"
+    elif suspects:
+        found = f"Learnosity lists {len(suspects)} jobs, the most that a list has, so it may leave out the job"
     elif noted.unread:
         found = "The reply to the call that starts the job was not understood, and the job is not listed"
     elif was_listed and not seen.job_exists:

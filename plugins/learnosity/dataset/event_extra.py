@@ -10,9 +10,9 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import PermanentError, RequestError
 
 NEEDED = ("dataset_type", "dataset_id", "manifest_uri")
-# `activities_of` returns at most this many activities, and leaves out further ones. A request for the type
-# `activity-summary-by-group` has no further ones, because Learnosity allows ten.
-MAX_ACTIVITIES = 10
+# `activities_of` returns at most this many activities, and leaves out further ones, so that no event and no page gets
+# endless. Learnosity allows ten for the type `activity-summary-by-group`, and names no number for the other types.
+MAX_ACTIVITIES = 100
 _MAX_ID = 200  # maximum number of characters of an activity id; a longer id is left out
 
 

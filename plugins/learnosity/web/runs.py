@@ -30,6 +30,9 @@ from learnosity.web.task_reports import task_reports
 from learnosity.web.team_connections import team_of
 
 USUAL_RUNS = 12  # the usual duration of a task is computed from at most this many runs that have published
+# The runs are those of the newest events, and at most this many events are read. A run may have published several
+# datasets, and each of them may have two events: one of the asset of its type, and one of the asset `*`.
+USUAL_EVENTS = 500
 # Of all these runs together, at most this many task instances are read, because a run may have very many mapped tasks.
 USUAL_ROWS = 1_000
 
@@ -115,17 +118,18 @@ def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Map
     others = and_(AssetModel.uri == f"{ASSET_PREFIX}*", AssetEvent.extra["dataset_type"].as_string().in_(kinds))
     own = AssetModel.uri.in_([f"{ASSET_PREFIX}{kind}" for kind in kinds])
     of_type = or_(own, others) if kinds else AssetModel.uri.startswith(ASSET_PREFIX)
-    newest_runs = session.scalars(
+    run_ids = session.scalars(
         select(AssetEvent.source_run_id)
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id.is_not(None), of_type)
         .order_by(AssetEvent.id.desc())
-        .limit(USUAL_RUNS)
-    ).all()
+        .limit(USUAL_EVENTS)
+    )
+    newest_runs = list(dict.fromkeys(run_ids))[:USUAL_RUNS]
     table = TaskInstance
     rows = session.execute(
         select(table.task_id, table.start_date, table.end_date)
-        .where(table.dag_id == dag_id, table.run_id.in_(set(newest_runs)), table.state == "success")
+        .where(table.dag_id == dag_id, table.run_id.in_(newest_runs), table.state == "success")
         .limit(USUAL_ROWS)
     )
     took: dict[str, list[float]] = {}

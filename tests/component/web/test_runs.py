@@ -138,41 +138,63 @@ def published(session: Session) -> str | None:
 KNOWN, UNKNOWN, OTHER = "activity-summary-by-group", "of-the-future", "also-of-the-future"
 
 
-@pytest.mark.parametrize(
-    ("dataset_type", "usual"), [(KNOWN, 10.0), (UNKNOWN, 20.0), (OTHER, 40.0), ("never-seen", None), ("", 20.0)]
-)
-def test_the_usual_time_is_that_of_runs_of_the_same_type_also_where_the_type_is_not_known(
-    session: Session, dataset_type: str, usual: float | None
-) -> None:
-    for number, uri in enumerate((KNOWN, "*"), 1):
-        session.add(AssetModel(id=number, name=f"a{number}", uri=f"{ASSET_PREFIX}{uri}", group="asset", extra={}))
-    for number, (kind, asset, seconds) in enumerate(((KNOWN, 1, 10), (UNKNOWN, 2, 20), (OTHER, 2, 40)), 2):
-        values = {"run_type": "manual", "run_after": START, "state": "success", "conf": {}, "bundle_version": None}
-        session.execute(insert(DagRun).values(id=number, dag_id="dag", run_id=f"run-{number}", **values))
+def before(session: Session, number: int, kind: str, asset: int, seconds: int, publications: int = 1) -> None:
+    """Add an earlier run of the DAG, each of whose tasks took this many seconds."""
+    values = {"run_type": "manual", "run_after": START, "state": "success", "conf": {}, "bundle_version": None}
+    session.execute(insert(DagRun).values(id=number, dag_id="dag", run_id=f"run-{number}", **values))
+    for index in range(publications):
         session.add(
             AssetEvent(
                 asset_id=asset,
-                extra={"dataset_id": f"id-{number}", "dataset_type": kind},
+                extra={"dataset_id": f"id-{number}-{index}", "dataset_type": kind},
                 source_dag_id="dag",
                 source_run_id=f"run-{number}",
                 source_task_id="land.publish",
-                source_map_index=-1,
+                source_map_index=-1 if publications == 1 else index,
                 timestamp=START,
             )
         )
-        tasks(session, "", *DONE)
-        session.execute(
-            update(TaskInstance.__table__)
-            .where(TaskInstance.run_id == "run")
-            .values(run_id=f"run-{number}", start_date=START, end_date=START + timedelta(seconds=seconds))
-        )
+    session.flush()
+    tasks(session, "", *DONE)
+    session.execute(
+        update(TaskInstance.__table__)
+        .where(TaskInstance.run_id == "run")
+        .values(run_id=f"run-{number}", start_date=START, end_date=START + timedelta(seconds=seconds))
+    )
+
+
+def usual(session: Session, dataset_type: str) -> float | None:
+    """The usual duration that the page tells while a run makes a dataset of this type; "" = the type is not known."""
     session.execute(update(DagRun).where(DagRun.run_id == "run").values(state="running"))
     tasks(session, "", "success", "running")
     if dataset_type:
         put(session, {"dataset_type": dataset_type, "dataset_id": FIRST}, "create_dataset")
     progress = loaded(session).progress
     assert progress is not None
-    assert progress.usual == usual
+    return progress.usual
+
+
+@pytest.mark.parametrize(
+    ("dataset_type", "seconds"), [(KNOWN, 10.0), (UNKNOWN, 20.0), (OTHER, 40.0), ("never-seen", None), ("", 20.0)]
+)
+def test_the_usual_time_is_that_of_runs_of_the_same_type_also_where_the_type_is_not_known(
+    session: Session, dataset_type: str, seconds: float | None
+) -> None:
+    for number, uri in enumerate((KNOWN, "*"), 1):
+        session.add(AssetModel(id=number, name=f"a{number}", uri=f"{ASSET_PREFIX}{uri}", group="asset", extra={}))
+    for number, (kind, asset, took) in enumerate(((KNOWN, 1, 10), (UNKNOWN, 2, 20), (OTHER, 2, 40)), 2):
+        before(session, number, kind, asset, took)
+    assert usual(session, dataset_type) == seconds
+
+
+@pytest.mark.parametrize("publications", [1, 2, runs.USUAL_RUNS, 5 * runs.USUAL_RUNS])
+def test_a_run_that_published_several_datasets_is_one_run_of_the_usual_time(
+    session: Session, publications: int
+) -> None:
+    session.add(AssetModel(id=1, name="a1", uri=f"{ASSET_PREFIX}{KNOWN}", group="asset", extra={}))
+    for number, seconds in enumerate((10, 10, 600), 2):
+        before(session, number, KNOWN, 1, seconds, publications if seconds == 600 else 1)
+    assert usual(session, KNOWN) == 10.0
 
 
 class TestSeveralDatasets:

@@ -424,7 +424,15 @@ CASES = [
         noted=noted("commencing", known_jobs=KNOWN),
         seen=Seen(full(), POLLS_FOR_NOTHING),
         action=Action.FRESH,
-        says=f"{REFERENCES_PER_CALL} job(s) may have been created since",
+        says=f"Learnosity lists {REFERENCES_PER_CALL} jobs, the most that a list has, so it may leave out the job",
+        doubtful=True,
+    ),
+    Case(
+        name="of a full list, only the jobs that are new may have been created since",
+        noted=noted("commencing", known_jobs=KNOWN),
+        seen=Seen(full(job("new")), POLLS_FOR_DOUBT),
+        action=Action.FRESH,
+        says="1 job(s) may have been created since",
         doubtful=True,
     ),
     Case(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.event_extra import AnnouncementError, read_announcement
+from learnosity.dataset.event_extra import MAX_ACTIVITIES, AnnouncementError, activities_of, read_announcement
 
 EXTRA = {
     "dataset_type": "activity-summary-by-group",
@@ -73,3 +73,14 @@ def test_an_extra_of_any_shape_is_either_usable_or_refused(extra: Any) -> None:
         assert extra["manifest_uri"] == said.manifest_uri
         said.manifest_uri.encode()
         assert said.layout.prefix == f"{extra['dataset_type']}/{extra['dataset_id']}"
+
+
+@pytest.mark.parametrize("key", ["activities", "activity_id"])
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, 0), (1, 1), (11, 11), (MAX_ACTIVITIES, MAX_ACTIVITIES), (5_000, MAX_ACTIVITIES)]
+)
+def test_more_activities_than_one_type_allows_are_named_as_other_types_may_have_them(
+    key: str, count: int, shown: int
+) -> None:
+    names = [f"activity-{number}" for number in range(count)]
+    assert activities_of({key: names}) == tuple(names[:shown])
