@@ -11,8 +11,8 @@ from devstack.loops import loop_in_thread
 from devstack.ports import LOOPBACK
 
 _PIECE = 32 * 1024
-# If this process wakes up late, the line has lost time. It may send faster than its bandwidth until it has caught up
-# with at most this much time. Otherwise a single connection would not get the whole bandwidth.
+# If this process wakes up late, the line carries nothing for a moment. To make up for at most this many seconds, it may
+# then send faster than its bandwidth. Otherwise a single connection would get less than the bandwidth.
 _BURST_SECONDS = 0.05
 
 

@@ -36,7 +36,7 @@ from learnosity.storage.uris import parse_uri
 from simulator.population import records
 
 GOAL_SECONDS = 1.0
-USERS = 200_000  # 12,202 files: 40 users to a class, two files a group
+USERS = 200_000  # the dataset then has 12,202 files: two for each group, and a class has 40 users
 RUNS = 5
 MANY = 1_000_000  # number of files of the dataset that is opened at the end
 GOAL_MANY_SECONDS = 2.0

@@ -34,8 +34,8 @@ def measure(root: Path, runs: int, poll_interval: float, job_seconds: float, tea
     with Stack(root, StackOptions(job_seconds=job_seconds)) as stack:
         api = stack.airflow.api
         api.wait_for_dag(DAG_ID)
-        # From these first runs, the poller learns how long a job takes. They have to end before the measured runs
-        # begin, so that they do not slow them down.
+        # From these first runs, the poller learns how long a job takes. The measured runs begin only after their end:
+        # then the poller knows it, and nothing else keeps the machine busy.
         for run in [api.trigger(DAG_ID, conf).dag_run_id for _ in range(teach)]:
             api.wait_for_run(DAG_ID, run, timeout=SECONDS)
         before = _polls(stack)

@@ -25,7 +25,7 @@ LANDING = ("plan", "land", "publish")
 MB = 1024 * 1024
 TRANSFERS = (16, 32, 64)
 RUNS = 5
-# An upload gets this many URLs: one for each part of the input file, and some more.
+# An upload gets this many URLs and needs one for each part. These are enough: the input is sent in three parts.
 UPLOAD_URLS = 8
 _DISTANCES: tuple[tuple[Literal["slow", "far"], str, tuple[float, float]], ...] = (
     ("far", "answers after 1 s", (1.6, 2.4)),

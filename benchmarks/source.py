@@ -36,8 +36,8 @@ _DISTRICTS = b",".join(
 )
 SAME_BYTES = 200
 SAME_BODY = (b'{"groups": [' + _DISTRICTS + b"]}").ljust(SAME_BYTES)
-# Files are made from at most this many random bytes, and each begins with its number. So no two files are equal, and
-# none gets smaller by compression: no client can gain from this.
+# A file begins with its number; the rest is random bytes, which repeat after this many. So no two files are equal, and
+# compression makes none much smaller: no client is faster because it skips equal files or compresses.
 _RANDOM_BYTES = 64 * 1024 * 1024
 
 _CONFIG = """\

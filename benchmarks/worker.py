@@ -195,7 +195,8 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
         region="us-east-1",
         access_key_id=bucket.access_key,
         secret_access_key=bucket.secret_key,
-        unsigned_payload=bucket.certificate is not None,  # for S3 over TLS, the package does not sign the body either
+        # As in `s3_connection`: over TLS, the signature of a request leaves out the body, because TLS protects it.
+        unsigned_payload=bucket.certificate is not None,
         client_options=client,
     )
     uri = f"s3://{bucket.name}/{bucket.prefix}"
@@ -212,5 +213,5 @@ if __name__ == "__main__":
     sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
     sys.stdout.flush()
     # In a normal exit, a thread of obstore may use the Python interpreter while the interpreter shuts down. This aborts
-    # the process, about once in some hundred runs. So this process ends as Airflow's task processes do.
+    # the process, about once in some hundred runs. `os._exit` skips the shutdown; Airflow's task processes use it, too.
     os._exit(0)

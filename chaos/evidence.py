@@ -80,8 +80,9 @@ class Evidence:
         """Datasets with two jobs, and jobs beyond the one that the run needs."""
         jobs = self.datasets()
         found = [f"dataset {each} has {count} jobs" for each, count in jobs.items() if count > 1]
-        # If job records do not name their dataset, a run cannot find out whether its job has started. Then it makes a
-        # new dataset with another job, as documented. So a second job is only wrong if job records name their dataset.
+        # After a lost reply, a run looks for its job in the job records. If these do not name their dataset, it cannot
+        # know whether its job has started, and makes a new dataset with another job (as docs/reliability.md says). So a
+        # second job is only wrong if job records name their dataset.
         if self.plan.named and sum(jobs.values()) > 1:
             found.append(f"{sum(jobs.values())} jobs were started")
         return found

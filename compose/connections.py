@@ -55,7 +55,8 @@ def learnosity_connection(env: Mapping[str, str], problems: list[str]) -> dict[s
     problems += [f"{name} is missing" for name in missing]
     extra, host = _extra(env, problems), url.hostname
     if extra.get("region") and (url.scheme, host, port or PORTS["https"]) == ("https", DEFAULT_HOST, PORTS["https"]):
-        # A region counts where the host is empty. LEARNOSITY_URL always has a value, so its usual one stands for that.
+        # The connection looks at `region` only if its host is empty. But LEARNOSITY_URL is never empty here: it has a
+        # default. So if a region is given, a LEARNOSITY_URL with this default counts as empty.
         host = None
     return {
         "conn_type": "learnosity",

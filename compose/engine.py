@@ -18,7 +18,7 @@ import psutil
 from devstack.waiting import wait_until
 
 START_SECONDS = 60
-# This script makes replacements for the images from Debian's packages, for a machine that reaches no image registry.
+# If the machine reaches no image registry, this script builds replacements for the images, out of Debian's packages.
 STANDINS = Path(__file__).resolve().parent / "standins" / "build.sh"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # The Debian release whose Compose is used. It has version 2; older releases have version 1, which cannot read our

@@ -47,10 +47,10 @@ _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*
 _SINGLE = re.compile(r"'(.*?)(?<!\\)'\s*(?:#.*)?", re.DOTALL)
 _DOUBLE = re.compile(r'"(.*?)(?<!\\)"\s*(?:#.*)?', re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\$])')
-# A setting whose value begins with a quote that is not closed in this line.
+# Matches a setting whose value begins with a quote that this line does not close: the value goes on in the next line.
 _OPEN = re.compile(r"\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=\s*(?:'(?:[^']|(?<=\\)')*|\"(?:[^\"]|(?<=\\)\")*)")
-# Characters that a password must not contain if it is a part of an address: a URL or the broker's configuration would
-# need them escaped, and Celery reads the next address after a `;`.
+# A password that becomes a part of a URL, such as that of the database, must not contain these characters. Each has a
+# meaning of its own in the URL or in Valkey's configuration. Example: after a `;`, Celery reads a second URL.
 _NOT_IN_ADDRESS = re.compile(r"[\s\"'\\;#%/?@\[\]]")
 # Matches an address: scheme, host and optionally a port, such as `https://airflow.example.com:8443`.
 _ADDRESS = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.%]+\])(:\d+)?", re.IGNORECASE)
@@ -60,9 +60,11 @@ IN_ADDRESSES = {
     "POSTGRES_PASSWORD": ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
     "VALKEY_PASSWORD": ("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"),
 }
-# Valkey reads its password as a word of its configuration, also where the addresses are others.
+# Valkey also reads its password from its configuration, where these characters would end or change it. So they are
+# forbidden even if `.env` replaces all addresses that contain the password.
 _NOT_IN_CONFIGURATION = re.compile(r"[\s\"']")
-# Settings of a proxy for plain http. The parts of the stack speak plain http with each other.
+# Settings of a proxy for plain http. The parts of the stack speak plain http with each other, so their requests would
+# go to this proxy, too, if NO_PROXY did not name their hosts.
 HTTP_PROXIES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -208,7 +210,7 @@ def _wrong_places(given: Mapping[str, str], *, bundled: bool) -> Iterator[str]:
     elif (address := given.get("AIRFLOW_ADDRESS", "")) and not _is_address(address, path):
         example = "such as https://airflow.example.com"
         yield f"AIRFLOW_ADDRESS is http:// or https:// with a host, {example}: what follows is AIRFLOW_PATH"
-    # Where NO_PROXY is not set, docker-compose.yaml sets it.
+    # If `.env` does not set NO_PROXY, docker-compose.yaml sets it to all hosts of the stack. So nothing is wrong then.
     exceptions = (given.get("no_proxy") or given.get("NO_PROXY") or "*").split(",")
     hosts = {each.strip().partition(":")[0] for each in exceptions}
     needed = ["api-server", "s3"] if bundled else ["api-server"]
@@ -253,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     except FileExistsError:
         there = True
     done = "is there, and was not changed" if there else "is written"
-    text = path.read_text(encoding="utf-8-sig")  # an editor may write a byte order mark, which Compose passes over
+    text = path.read_text(encoding="utf-8-sig")  # ignores the byte order mark of some editors, as Compose does
     missing = problems(settings(text)) + unclear(text)
     if not missing:
         sys.stdout.write(f"{path} {done}. It is complete: docker compose up --build --detach\n")

@@ -24,7 +24,8 @@ QUERY = """
 def hostname() -> str:
     """The name of this host, as Airflow notes it with a beat."""
     module, _, function = os.environ.get("AIRFLOW__CORE__HOSTNAME_CALLABLE", "").rpartition(".")
-    # Without the setting, this is what Airflow's own function gives in a container, but Airflow is not loaded for it.
+    # If the setting is missing, Airflow uses a function of its own. In a container, `getfqdn` gives the same name, and
+    # Airflow need not be loaded, which would take seconds.
     return str(getattr(import_module(module), function)()) if module else socket.getfqdn()
 
 

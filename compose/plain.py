@@ -25,7 +25,8 @@ from devstack.servers import Server, start_postgres, start_redis
 from devstack.waiting import wait_until
 
 IMAGE_FOLDER = "/opt/airflow"
-# The files that the Dockerfile copies into one folder with init.sh. They have to be in one folder here, too.
+# The files that the Dockerfile copies into one folder. `build` does the same: init.sh starts some of the others, and
+# looks for them beside itself.
 SCRIPTS = (
     *(f"compose/{name}" for name in ("init.sh", "connections.py", "admin.py", "heartbeat.py", "rotate_fernet.py")),
     "devstack/seeding.py",
@@ -33,8 +34,8 @@ SCRIPTS = (
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 INIT_SECONDS = 300.0
 READY_SECONDS = 300.0
-# `docker compose down` gives a worker this many seconds to end its tasks. Tasks that need longer continue after the
-# next start.
+# A worker that is stopped gets this many seconds to end its tasks. docker-compose.yaml gives it two minutes, but a test
+# must not wait so long. Tasks that need longer are killed, and Airflow tries them again after the next start.
 STOP_SECONDS = 30.0
 
 

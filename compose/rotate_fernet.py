@@ -19,7 +19,7 @@ def main() -> None:
     encrypted = (
         select(Connection).where(Connection.is_encrypted | Connection.is_extra_encrypted),
         select(Variable).where(Variable.is_encrypted),
-        # A value that begins with `{` is JSON that is not encrypted, so it has no key to be rotated.
+        # A value that begins with `{` is plain JSON. It was never encrypted, so decrypting it would fail.
         select(Trigger).where(~Trigger.encrypted_kwargs.startswith("{")),
         select(ConnectionTestRequest).where(
             ConnectionTestRequest.is_encrypted | ConnectionTestRequest.is_extra_encrypted

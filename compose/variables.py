@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-# What stands in the place of a variable that is not there: it is called with the text as it is written, its name ("" =
-# a `$` that begins no variable), and the message of `${NAME:?message}` (None = it has none).
+# The type of a function that is called for each variable that is not there; the text that it returns takes the
+# variable's place. Its arguments: the variable as it is written, such as `${NAME:?message}`; the name, or "" for a `$`
+# that begins no variable; and the message, or None if there is none.
 Absent = Callable[[str, str, "str | None"], str]
 
 

@@ -32,7 +32,9 @@ API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "da
 # The scheduler and the triggerer start no log server (`--skip-serve-logs`): the API server is on the same machine and
 # reads their log files itself.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    API_SERVER: ("api-server", "--proxy-headers"),  # by default, uvicorn trusts only headers of proxies on this machine
+    # With this option, Airflow learns from a proxy which address the browser called. It is safe: by default, uvicorn
+    # believes these headers only if they come from this machine.
+    API_SERVER: ("api-server", "--proxy-headers"),
     SCHEDULER: ("scheduler", "--skip-serve-logs"),
     DAG_PROCESSOR: ("dag-processor",),
     TRIGGERER: ("triggerer", "--skip-serve-logs"),

@@ -61,7 +61,8 @@ def follow(way: Locator, *, key: str | None = None) -> None:
     frame = way.element_handle().owner_frame()
     if frame is None:
         raise RuntimeError(f"{way} is no longer on its page")
-    # Only the page before has this mark.
+    # The page that is open now gets a mark. The page that opens next does not have it, so the wait below is for a page
+    # without the mark.
     frame.evaluate("document.documentElement.dataset.left = ''")
     if key is None:
         way.click()

@@ -78,8 +78,8 @@ class CeleryStack(Stack):
         if name not in self.names:
             raise DevstackError(f"{name} is not one of {', '.join(self.names)}")
         airflow: Airflow = self.airflow
-        # Airflow records on which host each task runs. All workers are on one host, so the name of the worker takes its
-        # place.
+        # Airflow records on which host each task runs. All workers are on one host, so the name of the worker is
+        # recorded instead: `getpass.getuser` returns LOGNAME.
         env = airflow.env | {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "getpass.getuser", "LOGNAME": name}
         pid = self.root / f"{name}.pid"
         pid.unlink(missing_ok=True)
@@ -122,7 +122,9 @@ class CeleryStack(Stack):
         slots = len(self.names) * self.concurrency
         cluster = {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CORE__PARALLELISM": str(slots),  # tasks beyond these wait in Airflow's database, not in Redis
+            # Airflow queues only as many tasks as the workers can run. Otherwise a worker would take tasks from Redis
+            # before it can begin them. If it is killed then, Airflow notices only after minutes that they are lost.
+            "AIRFLOW__CORE__PARALLELISM": str(slots),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres.address}/{DATABASE}",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{postgres.address}/{DATABASE}",
             "AIRFLOW__CELERY__BROKER_URL": f"redis://{redis.address}/0",

@@ -26,8 +26,8 @@ class LoggedInClient(ApiClient):
     """
 
     def __init__(self, url: str, user: str, password: str, timeout: float) -> None:
-        # Without retries, urllib3 raises its error at once. `no_proxy`, because no request to this machine may go to a
-        # proxy that environment variables name.
+        # No retries: urllib3 must not send a request again by itself, because it may already have had its effect.
+        # `no_proxy`, because no request to this machine may go to a proxy that environment variables name.
         super().__init__(Configuration(host=url, no_proxy="*", retries=False))
         # Each request has its own connection. On a kept connection, the server may close it just when a request is
         # sent. The request would fail, and because of `retries=False`, nothing repeats it.

@@ -34,7 +34,8 @@ class Progress:
         self._wipe()
         for task in in_order(tasks):
             name, now = label(task), state(task)
-            # A task that waits is not printed. A mapped task that is not expanded yet has one entry, which waits, too.
+            # A task that waits is not printed. So nothing is printed for a mapped task whose number of instances is not
+            # known yet: Airflow lists it as one task that waits.
             if now in WAITING or self._states.get(name) == now:
                 continue
             self._states[name] = now

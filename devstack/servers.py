@@ -25,8 +25,8 @@ from devstack.secrets import write_private
 
 READY_SECONDS = 120.0
 USER = DATABASE = "airflow"
-# PostgreSQL refuses to run as root. This command starts it in a user namespace, in which root has the user id 1000.
-# Outside of the namespace, its files belong to root.
+# PostgreSQL refuses to run as root. So root starts it with this command: in a user namespace, where root has the user
+# id 1000. Outside of the namespace, the files that PostgreSQL makes belong to root, as all other files of the stack do.
 NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 

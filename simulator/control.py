@@ -73,8 +73,8 @@ def routes(state: State) -> list[web.RouteDef]:
         ("GET", "datasets", datasets),
         ("GET", "datasets/{dataset_id}/files", files),
     ]
-    # The control token is read here once, and then stays the same. If a request to `config` changes it, the sender of
-    # that request must not be locked out.
+    # The control token is read here once, and the endpoints ask for this token until the simulator ends. A request to
+    # `config` may change `control_token`, but this has no effect here. So its sender cannot lock himself out.
     token = state.config.control_token
     return [
         web.get("/healthz", health),

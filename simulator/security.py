@@ -120,8 +120,8 @@ def _check_times(security: Security, config: SimulatorConfig, now: float) -> Non
 def _signed_by(
     secret: str, security: Security, request: str | None, action: str | None, config: SimulatorConfig
 ) -> bool:
-    # Learnosity's documentation says that the legacy signature of a `get` may leave out the action. The simulator
-    # accepts current signatures without it as well.
+    # Learnosity's documentation says that the legacy signature of a `get` may be made without the action. It does not
+    # say this of the current signature. The simulator is not strict here, and accepts both without the action.
     actions = [action, None] if action == "get" else [action]
     accepted = [sign(secret, security, request, each) for each in actions]
     if config.accept_legacy_signatures:

@@ -12,7 +12,8 @@ from supply.pins import Pin, canonical
 UNKNOWN = "unknown"
 NOT_INSTALLED = "not installed here"
 _LICENSE = "License :: "
-# Packages that say it nowhere, or are for other platforms: what their files LICENSE or their metadata on the index say.
+# Licences that a person has looked up, in the package's file LICENSE or on the index: the metadata of these packages
+# name no licence, or the packages are for other platforms, so that they are not installed here and cannot be read.
 LOOKED_UP = {
     "openlineage-sql": "Apache-2.0",
     "async-timeout": "Apache-2.0",

@@ -117,7 +117,7 @@ def _request(url: str) -> Request:
     :raises ValueError: it is no address.
     """
     parts = urlsplit(url)
-    _ = parts.port  # raises if it is none
+    _ = parts.port  # raises `ValueError` if the port in the URL is not a number from 0 to 65535
     request = Request(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), headers={"Accept": JSON})
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -51,8 +51,8 @@ def s3_reader() -> KeyPair:
     return Secrets().s3_landing
 
 
-# What runs in the triggerer, in a sensor or in the simulator. The client runs there and in the operators; all other
-# async code is the operators'.
+# Test modules of code that runs in the triggerer, in a sensor or in the simulator: there, the event loop is asyncio's.
+# In the operators it is uvloop's. The API client runs in both, so `contract`, which tests it, has both loops.
 ON_ASYNCIO = {"test_notifications", "test_polling", "test_sensors", "test_triggers"}
 
 

@@ -124,7 +124,8 @@ def check_table(seed: int) -> None:
 
 
 def _rows(chance: random.Random, keys: Sequence[str]) -> list[Row]:
-    # Characters below this code are used. Windows-1252 has all letters below 256, so that this encoding is tested, too.
+    # The code of each character is below this number. With 256, Windows-1252 can encode nearly all cells, so that this
+    # encoding is tested, too. With 600 it cannot, and `_encoding` gives UTF-8 instead.
     most = chance.choice((256, 600))
     known = [cell for cell in _CELLS if not cell or ord(max(cell)) < most or most == 600]
 
@@ -201,10 +202,12 @@ def _text(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) -> tu
     encoding = _encoding(encoding, "".join((*cells, *columns)))
     others = [cell for cell in _CELLS if _encoding(encoding, cell) == encoding]
     if quote == "'" and (len(columns) > len(keys) or re.search('[\n\r"]', "".join(cells))):
-        # A reader may take `"` for the quote, and then double quotes and line ends in cells make another valid table.
+        # If no name in the header is quoted, a reader takes `"` for the quote of this file. Then double quotes and line
+        # ends in cells may make another valid table. So all cells are quoted, and with them the header.
         quoting = csv.QUOTE_ALL
     if encoding in _MARKED and any(cell.startswith("\ufeff") for cell in (*cells, *_CELLS)):
-        # Without quotes, a reader may take U+FEFF at the start of a row for the byte order mark of a joined file.
+        # Such a file begins with a byte order mark. So a reader may take U+FEFF at the start of a later row for the
+        # mark of a second file that was appended, and remove it. In quotes it is a part of the cell.
         quoting = csv.QUOTE_ALL
     cut = chance.randrange(len(rows) + 1)
     suffix = chance.choice((".csv", ".tsv", ".CSV", "", ".txt", ".csv.gz"))

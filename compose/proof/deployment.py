@@ -34,8 +34,8 @@ IMAGES = {
     "SEAWEEDFS_IMAGE": "chrislusf/seaweedfs:4.48",
     "STATSD_IMAGE": "prom/statsd-exporter:v0.28.0",
 }
-# Mounts for the container that checks a dataset: the modules that the check imports, at the place where the service
-# `demo-input` looks for them.
+# A dataset is checked by `compose.verify`, in a container of the service `demo-input`. The image of this service lacks
+# the folders `compose` and `devstack`, so they are mounted where Python looks for modules there.
 MOUNTS = tuple(f"--volume={REPOSITORY / name}:/opt/airflow/demo/{name}:ro" for name in ("compose", "devstack"))
 
 

@@ -15,7 +15,8 @@ from devstack.ports import LOOPBACK, free_ports
 from devstack.proxy import PATH, start_proxy
 from devstack.samples import DAG_ID
 
-# A secret with every printable character; a secret of AWS has fewer. In `.env`, it stands in single quotes.
+# A secret with every printable character, so that no secret of a store can have one that was not tried. In `.env`, it
+# stands in single quotes.
 SECRET = "".join(map(chr, range(33, 127)))
 STORE = f"{PROJECT}-own-store"
 STORE_HOST = "own-store"

@@ -10,7 +10,7 @@ from compose.proof.deployment import REPOSITORY, Deployment, ProofError, built, 
 from compose.proof.keeping import waits
 from devstack.output import say
 
-# The names of the images that are built from the earlier commit. They differ from those of this commit.
+# The images of the earlier commit have names of their own. So building them does not replace those of this commit.
 EARLIER = built("earlier")
 
 

@@ -14,8 +14,9 @@ from learnosity.progress_log import Progress
 from learnosity.storage.store import Store
 from learnosity.task_report import Landing
 
-# Name of the landing plan of a run that began with the first release (1.0.0). Such a run has only this one plan, so its
-# XComs do not name it. It may go on after an upgrade. So an XCom without the name of a plan means this plan.
+# This name is used if an XCom names no landing plan. The first release (1.0.0) made only one plan for a run, so its
+# XComs do not name it. A run that began with 1.0.0 may go on with a later release, after an upgrade. Then `plan_of`
+# reads such XComs.
 FIRST_RELEASE = "plan"
 
 

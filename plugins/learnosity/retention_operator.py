@@ -28,8 +28,8 @@ from learnosity.storage.uris import parse_uri
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# The pages of datasets, and the notes that this package writes on runs, take an event for a publication if the asset's
-# URI begins with `x-learnosity://datasets/`. This asset is about removals, so its URI begins differently.
+# An asset event counts as the publication of a dataset if the asset's URI begins with `x-learnosity://datasets/`: the
+# pages of datasets show it, and its run gets a note. This asset is about removals, so its URI begins differently.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
 _UNKNOWN_PLACES = (
@@ -266,8 +266,8 @@ def _applicable(
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
     # A given URI is resolved to itself, so only the default destination (None) can have an error here. `RequestError`:
-    # no default is set, so a rule without `destination_uri` is applied nowhere. Any other error: the default is not
-    # known. It may be the place of another rule, which might remove what a rule for it keeps. So both are held back.
+    # no default is set, so its rules are applied nowhere. Any other error: the default could not be read. It may be the
+    # same place as that of another rule, and one rule might remove what the other keeps. So both are held back.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."

@@ -91,8 +91,8 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     extra = {} if connection is None else _checked_extra(connection, named)
     service = _service(extra, named)
     writes = s3_writes(service.get("extra_args", {}), os.environ, named)
-    # Only a check of the endpoint, the proxy and the PEM file; its result is not used. Unlike the errors of boto3, the
-    # errors of `client_options` say what to change.
+    # This call only checks the endpoint, the proxy and the file of TLS certificates. Its result is not used. Unlike the
+    # errors of boto3, the errors of `client_options` say what to change.
     client_options(extra, s3_endpoint(extra))
     opened = functools.cache(functools.partial(s3_client, connection))
 

@@ -70,10 +70,10 @@ class CronsTimetable(CronDataIntervalTimetable):
             begins.append(self._align_to_next(restriction.earliest))
         if not restriction.catchup:
             newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
-            # `newest` is the last interval that has ended. Without catchup, missed intervals get no run: if there is a
-            # missed interval between `last` and `newest`, the next run skips it and covers `newest`. Otherwise, the run
-            # begins at `last`. Near a clock change, `newest` may begin a little later than `last`. If the run began
-            # there, no run would cover the time between the two.
+            # `newest` is the last interval that has ended. Without catchup, an interval that was missed before `newest`
+            # gets no run: the next run covers `newest`. If none was missed, the next run begins at `last`, and not at
+            # `newest.start`: near a clock change, `newest.start` may be a little later than `last`, and no run would
+            # cover the time between the two.
             if last is None or self._get_next(last) < newest.end:
                 begins.append(newest.start)
         begin = max(begins, default=None)

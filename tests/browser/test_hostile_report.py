@@ -75,7 +75,8 @@ window.LearnosityReports = { init(signed, callbacks) {
   });
 } };
 """
-# What the script got. Playwright's own waiting evaluates texts, which the policy of the page forbids.
+# Waits until the page has `window.seen`: what the script got. Playwright's own way to wait cannot be used, because it
+# needs JavaScript's `eval`, which the Content-Security-Policy of the page forbids.
 SEEN = """new Promise((resolve, reject) => {
   const look = () => window.seen ? resolve(window.seen) : setTimeout(look, 50);
   setTimeout(() => reject(new Error("the script did not run to its end")), 30000);
@@ -167,7 +168,7 @@ def test_a_hostile_script_reaches_neither_airflow_nor_the_page(scene: Scene) -> 
     got = scene.page.evaluate(SEEN)
     assert len(got) == 11
     assert {name: said for name, said in got.items() if not said.startswith("refused: ")} == {}
-    # It says that the report was refused, in the words of the page.
+    # The page says in its own words that the report was refused. It does not show the text that the script has sent.
     expect(scene.page.get_by_role("status")).to_contain_text("The Reports API refused the report. These are the same")
     expect(scene.page.get_by_role("link", name="Population")).to_be_visible()
     assert "hostile" not in scene.page.content()

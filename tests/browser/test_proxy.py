@@ -60,7 +60,7 @@ def test_behind_the_proxy_the_page_and_the_report_open_and_the_session_is_for_tl
         expect(ui.page.get_by_role("link", name="district_1", exact=True)).to_be_visible()
         assert ui.page.url.startswith(address)
         assert ui.problems == []
-        # Workers use the API server itself; from outside, the execution API is not there.
+        # Only workers need the execution API, and they call the API server directly. So the proxy answers 404 for it.
         refused = ui.page.request.get(f"{address}/execution/health")
         assert refused.status == 404
         ui.close()

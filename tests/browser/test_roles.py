@@ -36,7 +36,7 @@ FAB = {
     "AIRFLOW__FAB__CACHE_TTL": "3",  # seconds until the API server sees a new permission
 }
 COMMAND_SECONDS = 120.0
-# Roles of the site's own: what each may read.
+# Roles that are not Airflow's, but made by this test: what each of them may read.
 OWN_ROLES = {
     "No DAGs": ["Website"],
     "No XComs": ["Website", "DAGs", "DAG Runs", "Task Instances"],

@@ -87,7 +87,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     make_env, up = for_a_team()
     assert (make_env, up) == ("make compose-env", "docker compose up --build --detach")
 
-    # The first line, as it stands: it says in one message what is missing.
+    # README's first command, while `.env` has no values yet: its message must name what is missing.
     first = shell(make_env, clone)
     assert first.returncode == 0, first.stderr
     assert "LEARNOSITY_CONSUMER_KEY is missing" in first.stderr
@@ -119,7 +119,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     metrics = Statsd()
     metrics.__enter__()
     try:
-        # The exporter of the profile `metrics` is not installed here: these two name the receiver of this test.
+        # With docker compose, Airflow sends its metrics to a container of the profile `metrics`. Here is no such
+        # container, so host and port of the receiver of this test are set in its place.
         where = metrics.airflow_env
         settings.change(**{name: where[name] for name in where if name.endswith(("_HOST", "_PORT"))})
         learnosity.wait_until_ready()

@@ -12,7 +12,7 @@ from devstack.ports import LOOPBACK, free_ports
 from devstack.processes import ManagedProcess
 
 ACCOUNT = "devstoreaccount1"
-# Azurite's own, as its documentation has it.
+# The account key of every Azurite, as its documentation names it. So it is no secret.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 BLOB = REPOSITORY / ".clouds" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 

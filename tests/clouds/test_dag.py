@@ -93,7 +93,7 @@ def _run(stack: Stack, root: str, run_id: str) -> None:
     assert (again.try_number or 0) > 1
     assert len([task for task in tasks if task.task_id == LANDING]) == SHARDS
     destination: Any = open_store(f"{root}/datasets")
-    while not isinstance(destination, ObjectStore):  # the store inside of ours
+    while not isinstance(destination, ObjectStore):  # our classes wrap a store of obstore: take that one
         destination = destination._store
     dataset = LandedDataset.of_run(destination, run_id)
     assert dataset.problems(stack.simulator.made_files(dataset.manifest.dataset_id)) == []
@@ -115,7 +115,7 @@ def _killed(stack: Stack, run_id: str) -> tuple[str, int] | None:
         if not stack.simulator.control("stats")["file_gets"].get(dataset_id):
             return None
     except (ApiError, Unreachable):
-        return None  # a busy machine
+        return None  # a busy machine answers late; the caller asks again
     for task in tasks:
         ours = {process.pid for process in stack.airflow.processes[SCHEDULER].leader.family()}
         if task.task_id == LANDING and task.state == "running" and task.pid in ours:

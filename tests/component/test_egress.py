@@ -324,13 +324,15 @@ async def test_a_proxy_that_is_away_is_named_and_not_taken_for_the_server(
         assert f"the proxy {host}:{port}" in text
         assert "docs/network.md" in text
         assert "password-of-proxy" not in text
-        # A machine without any name server cannot tell a host that does not exist from one that cannot be looked up.
-        # The first try in one request is followed by one in parts, which says whether it can pass.
+        # Two errors are transient in any case. A large write in one request (`BrokenWriteError`) is tried again in
+        # parts, and only that try decides. And without any name server, nobody can know that a host does not exist.
         if not isinstance(caught.value, BrokenWriteError) and "could not be looked up" not in text:
             assert caught.value.transient is not final, text
 
 
-# How a proxy replies to CONNECT, what the error says, and whether it may pass. A download does not learn the status.
+# How a proxy replies to CONNECT, a pattern for the text of the error, and whether the error is transient. The HTTP
+# client of downloads does not say that the status was 403. So a download only says "does not connect", and its error is
+# transient.
 REFUSALS = {
     "wants a login": ("407 Proxy Authentication Required", "wants a login", False),
     "forbids": ("403 Forbidden", "does not let the host pass|does not connect", False),

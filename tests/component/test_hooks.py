@@ -83,7 +83,7 @@ def test_the_test_button_says_what_to_change(connect: Any, changes: dict[str, An
     passed, message = connect(**changes).test_connection()
     assert not passed
     assert says in message
-    assert "onnection '" not in message  # Airflow tests a copy, under an id that it makes up
+    assert "onnection '" not in message  # Airflow tests a copy of the connection, with a random id that nobody knows
     assert DEMO_CONSUMER_SECRET not in message
     assert "0" * 40 not in message
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 OPERATIONS = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
-# As Airflow's task process begins (airflow.sdk.execution_time.task_runner.main).
+# The first lines set up Airflow's metrics as a task process does (airflow.sdk.execution_time.task_runner.main).
 TASK = """
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils

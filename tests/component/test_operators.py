@@ -87,7 +87,7 @@ def connection(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> dict[st
 def figures(monkeypatch: pytest.MonkeyPatch) -> Figures:
     """What the operators count."""
     figures = Figures()
-    for module in (metrics, landing_tasks):  # that of the create operator is imported when it runs
+    for module in (metrics, landing_tasks):  # the create operator takes METRICS from `metrics` when it runs
         monkeypatch.setattr(module, "METRICS", figures)
     return figures
 

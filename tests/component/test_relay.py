@@ -37,7 +37,7 @@ async def _exchange(port: int, body: bytes) -> tuple[bytes, float]:
 
 
 async def test_a_relayed_reply_is_the_same_and_takes_two_round_trips_at_least() -> None:
-    # One round trip opens the connection, as TCP's and one carries request and reply.
+    # One round trip opens the TCP connection. The other one carries the request and the begin of the reply.
     body = os.urandom(3 * 1024 * 1024).replace(b".", b"-") + b"."
     server = await asyncio.start_server(_echo, LOOPBACK, 0, limit=2 * len(body))
     with distant(server.sockets[0].getsockname()[1], ROUND_TRIP) as port:

@@ -769,7 +769,7 @@ def test_the_end_of_the_time_says_what_the_last_poll_saw(
     monkeypatch.setattr("learnosity.api.client.MOST_WAIT_SECONDS", 0.001)
     simulator.faults.add(fault)
     waits = sensor(job_reference="a-job", deferrable=False, mode=mode, job_timeout=0.00001)
-    waits._polled = True  # the first poll of a task fails at once
+    waits._polled = True  # as after a first poll, because an error of the first poll ends the task at once
     with pytest.raises(AirflowSensorTimeout, match=f"{says}.* It may still run at Learnosity: clear this task"):
         waits.execute(context_of(ago=6000))
 

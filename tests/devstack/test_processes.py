@@ -199,7 +199,7 @@ def test_a_request_to_stop_waits_for_the_end_of_an_undisturbed_block() -> None:
                 pass  # the interpreter handles signals between instructions
             finished.append(True)
 
-    # Whoever starts the tests in the background has them ignore it.
+    # A shell that starts the tests in the background lets them ignore SIGINT. So Python's own handler is set here.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -30,7 +30,7 @@ DAG = "learnosity_dataset"
 TYPE = "activity-summary-by-group"
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
 LAYOUT = DatasetLayout(TYPE, DATASET_ID)
-# The run `before` has this dataset. Every other one is compared with it, if it is there.
+# The run `before` has this dataset, all other runs have `LAYOUT`. If FOLDER has `before`, they are compared with it.
 BEFORE = DatasetLayout(TYPE, "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002")
 
 

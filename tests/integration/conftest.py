@@ -67,8 +67,9 @@ params: {dataset_type: ibk-analysis-by-question, filters: {mintime: "{{ dag_run.
     "broken": "name: one\n---\nname: two\n",
 }
 
-# A DAG whose waits are deferred at once, because none polls by itself. They are tried again, because on a busy machine
-# Airflow's scheduler can take the end of the process that deferred a task for the end of the one that goes on with it.
+# A DAG whose waits are always deferred, because `poke` never says that the job is done. Its tasks have retries: on a
+# busy machine, Airflow's scheduler may see late that the process which deferred a task has ended. If the task is queued
+# again by then, the scheduler believes that this second process has died, and fails the try.
 WAITS = "waits"
 WAITS_FILE = f"""
 import logging
@@ -277,7 +278,8 @@ def runs(stack: Stack) -> Runs:
         "refused-uri": groups("no scheme"),
     }
     notes = {"folder-csv": "for the board meeting"}
-    # Tasks that start while others are triggered can hold SQLite for as long as the API server waits for it.
+    # Tasks that start write to SQLite. The API server could wait for it too long, and then fail to trigger a run. So no
+    # task starts before all runs are triggered.
     stack.airflow.api.pause(DAG_ID)
     for name, conf in {**refused, **good, **bad}.items():
         runs.start(name, conf, note=notes.get(name))

@@ -33,7 +33,7 @@ FAILED = {
     "unknown-type": ("code 44000", "Check `dataset_type`"),
     "unknown-key": ("'filter' is not a field; did you mean 'filters'", "Trigger a new run"),
 }
-# Only these can be known to Learnosity alone.
+# These are sent to Learnosity, because only Learnosity can know that they are wrong.
 SENT = {"wrong-secret", "unknown-type"}
 
 

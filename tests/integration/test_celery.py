@@ -159,6 +159,6 @@ def test_many_runs_at_once_stay_within_the_quota_of_their_key(stack: CeleryStack
     assert ended == ["success"] * MANY
     jobs = {dataset: count for dataset, count in stats(stack)["jobs_started"].items() if dataset not in before}
     assert list(jobs.values()) == [1] * MANY
-    # Shown with `--log-cli-level=INFO`: how often the quota was met all the same, and what a run leaves behind.
+    # Shown with `--log-cli-level=INFO`: how many calls were refused for the quota, and what a run adds to the database.
     grown = (stack.database_bytes() - size) / MANY
     log.info("%d runs: %d calls refused (429), %.0f bytes of database a run", MANY, stats(stack)["rate_limited"], grown)

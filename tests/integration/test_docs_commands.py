@@ -49,7 +49,7 @@ class Clone:
         """
         for left, filled in FILLED_IN.items():
             text = text.replace(left, filled)
-        # Folders of the examples; nothing outside of the clone is touched.
+        # The examples of the docs use folders below /data. Here, these are in the temporary folder of the test.
         text = text.replace("/data/", f"{self.data}/")
         home = {"AIRFLOW_HOME": str(self.folder / ".devstack" / "airflow"), "TMPDIR": str(self.data / "tmp")}
         done = subprocess.run(
@@ -72,8 +72,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     (root / "clone" / ".venv").symlink_to(REPOSITORY / ".venv")
     (root / "data" / "tmp").mkdir(parents=True)
     found = Clone(root / "clone", root / "data")
-    # `make venv` has been run here. In the clone it must not be run again: it would install the clone into this
-    # environment. The file that says that it was run is only older than the clone's files.
+    # The clone uses the virtual environment of this repository. make must not install into it again from the clone. It
+    # would, because the stamp file of `make venv` is older than the files of the clone. So the stamp is touched.
     (stamp,) = re.findall(r"touch (\S+)", found.run("make --dry-run --always-make venv"))
     assert (found.folder / stamp).exists(), "make venv, and commit what is pinned: a clone has the same"
     (found.folder / stamp).touch()
@@ -103,7 +103,7 @@ def test_a_command_that_needs_no_stack_does_what_it_says(clone: Clone, command: 
     clone.run(command)
     if "compose-env" in command:
         assert (clone.folder / ".env").stat().st_mode & 0o777 == 0o600
-    # A file that a command of the docs makes anew is the one that is there.
+    # A command may write a file that is in git, such as the JSON schema. It must be the same as the committed one.
     assert clone.run("git status --porcelain --untracked-files=no") == ""
 
 

@@ -81,7 +81,8 @@ def test_what_is_hostile_fails_at_once_and_nothing_is_sent(rosters: Runs, name: 
     for expected in HOSTILE[name].says:
         assert expected.replace("{}", f"s3://learnosity/rosters/{name}/") in log
     assert "Initialising dataset" not in log
-    # On a busy machine Airflow may queue a task again that has not run; a try that had failed would have a log.
+    # On a busy machine, Airflow may queue a task again before it has run. So `try_number` may be more than 1. But no
+    # earlier try has a log, as a try that failed would have.
     for number in range(1, task.try_number):
         with pytest.raises(ApiError, match="not found"):
             rosters.api.log(DAG_ID, rosters.started[run], task, try_number=number)

@@ -207,7 +207,8 @@ def test_the_bill_names_every_pin_and_the_licence_that_each_declares() -> None:
     assert any(each.startswith("pkg:pypi/yarl@") for each in needs["pkg:pypi/aiohttp"])
     said = {pin.name: licence(pin) for pin in pins}
     assert [name for name, text in said.items() if text == UNKNOWN] == []
-    # Of what is for another Python or platform alone. With Python 3.11 there is nothing of it.
+    # A package for another Python or platform alone is not installed, so its licence cannot be read. On Linux with
+    # Python 3.11, there is no such package.
     assert len([name for name, text in said.items() if text == NOT_INSTALLED]) < len(pins) / 20
     assert len(LOCKS) == 4
 

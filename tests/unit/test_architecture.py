@@ -60,7 +60,8 @@ def test_openlineage_may_be_missing(name: str) -> None:
     assert not [module for module in imported_by(at_once) if "openlineage" in module]
 
 
-# What Airflow, its amazon provider and aiohttp are built on, and what a deployment may do without.
+# Packages that this package imports and need not declare: Airflow, its amazon provider or aiohttp install them, or the
+# code works without them.
 COMES_ALONG = {
     "apache-airflow-providers-openlineage",
     "attrs",
@@ -89,7 +90,8 @@ def test_the_package_declares_what_it_imports() -> None:
     declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     known = {re.split("[<>=;]", each)[0].replace(".", "-") for each in declared} | COMES_ALONG
     modules = {module.split(".")[0] for imports in IMPORTS.values() for module in imports}
-    outside = modules - set(sys.stdlib_module_names) - {"learnosity", "airflow", "compression"}  # of Python 3.14
+    # `compression` is in the standard library of Python 3.14, and not in that of earlier ones.
+    outside = modules - set(sys.stdlib_module_names) - {"learnosity", "airflow", "compression"}
     brought_by = packages_distributions()
     missing = {name for name in outside if not {re.sub("[._]", "-", each.lower()) for each in brought_by[name]} & known}
     assert not missing

@@ -92,16 +92,17 @@ def at(folder: Path, *destinations: str) -> list[Event]:
 @pytest.mark.parametrize(
     ("destinations", "kept"),
     [
-        # One URI, and two servers with a bucket of this name.
+        # Two connections, so perhaps two servers, each with a bucket of this name: two datasets under one URI.
         (("s3://here@bucket/x", "s3://there@bucket/x"), (0, 1)),
         (("s3://here@bucket/x", "s3://there@bucket/x", "s3://here@bucket/x/"), (2, 1)),
         (("s3://here@bucket/x", "s3://bucket/x"), (0, 1)),
-        # One server: the last event, however its destination is written.
+        # One connection: the last event is kept, however its destination is written.
         (("s3://here@bucket/x", "s3://here@bucket/x"), (1,)),
         (("s3://here@bucket/x", "S3://here@bucket/x/"), (1,)),
-        # Of a run that was deleted, nobody knows the destination.
+        # "": the run was deleted, so its destination is not known. Its event is kept only if no destination is known.
         (("", "s3://here@bucket/x", ""), (1,)),
         (("", ""), (1,)),
+        # A destination that is no valid URI counts as a connection of its own.
         (("no uri", "s3://here@bucket/x"), (0, 1)),
     ],
 )
@@ -204,13 +205,14 @@ def unread(folder: Path, how: str) -> DatasetEvent:
 @pytest.mark.parametrize(
     ("events", "worked", "failed"),
     [
-        # A newer event of the dataset takes the place of one that cannot be read.
+        # Events of one dataset, the newest last. `x` cannot be read. The others can: `k` says where it landed, `?` does
+        # not, and `h` was made by hand. A newer event by a task (`k`, `?`) takes the place of `x`.
         ("xk", "k", 0),
         ("xxk", "k", 0),
         ("kxk", "k", 0),
         ("x?", "?", 0),
         ("xh", "", 1),
-        # The newest one cannot be read: it fails alone.
+        # The newest event cannot be read. So its own work fails, and that of no other event.
         ("kx", "k", 1),
         ("?x", "", 1),
         ("kxx", "k", 1),

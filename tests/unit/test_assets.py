@@ -34,7 +34,7 @@ def test_a_consumer_of_any_dataset_gets_each_one(name: str) -> None:
 def test_no_type_has_the_name_or_the_uri_of_the_other_asset(name: str) -> None:
     """Airflow lets one of two assets be that share a name or a URI."""
     assert dataset_asset(name).name != OTHER_DATASETS.name
-    assert dataset_asset(name).uri != OTHER_DATASETS.uri or name == "*"  # which is no valid type
+    assert dataset_asset(name).uri != OTHER_DATASETS.uri or name == "*"  # `*` is no valid type
 
 
 @pytest.mark.parametrize("name", KNOWN_TYPES)

@@ -55,7 +55,7 @@ def test_every_sentence_is_a_claim_with_a_test_or_says_why_it_has_none(page: str
 def test_no_reason_is_left_of_a_sentence_that_is_gone(page: str) -> None:
     phrases = [phrase for phrases in UNTESTED[page].values() for phrase in phrases]
     assert [each for each in phrases if not any(each in sentence for sentence in sentences_of(page))] == []
-    # Phrases that are short could stand for a claim as well.
+    # A phrase excuses each sentence that contains it. A short one could also be in a claim that needs a test.
     assert [each for each in phrases if len(each) < 6 and each != "| --- |"] == []
 
 

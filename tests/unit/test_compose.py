@@ -42,7 +42,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
 ONE_SHOT = {"init", "s3-buckets", "demo-input"}
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(?::?[-?][^}]*)?\}")
-# What a container of Airflow must never be given by the name that `.env` has for it.
+# Names in `.env` of settings that are secret. Only `init` may get a value under such a name, no other container of
+# Airflow.
 SECRET = re.compile(r"PASSWORD|SECRET|FERNET|TOKEN|_KEY$")
 OF_AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "init")
 
@@ -130,7 +131,8 @@ def test_workers_are_not_told_how_to_reach_the_database() -> None:
         told = {name: read_services(REPOSITORY, settings_given)[name].environment for name in OF_AIRFLOW}
         secrets = ("db.example.com", settings_given["POSTGRES_PASSWORD"])
         assert [each for each in secrets if each in str(told["worker"])] == []
-        # Airflow does not start without one: it is that of Airflow itself, which leads nowhere in this image.
+        # Airflow does not start without an address of a database. So a worker gets Airflow's default: a file that does
+        # not exist in the image.
         assert told["worker"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////opt/airflow/airflow.db"
         wanted_address = own.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or (
             f"postgresql+psycopg2://airflow:{settings_given['POSTGRES_PASSWORD']}@postgres/airflow"
@@ -150,7 +152,7 @@ def test_only_who_signs_tokens_has_the_key() -> None:
         if name in OF_AIRFLOW
     }
     assert {name for name, value in named.items() if "JWT_SECRET" in value} == SIGNING
-    # Empty wins over `.env`, which every container of Airflow is given.
+    # Every container of Airflow gets all of `.env`, and so the key. An empty value in `environment` takes it away.
     assert {value for name, value in named.items() if name not in SIGNING} == {""}
 
 
@@ -191,7 +193,8 @@ PUBLIC = {
     *("AIRFLOW_XCOM_THRESHOLD", "NO_PROXY", "S3_ENDPOINT", "S3_REGION"),
     *(f"S3_{name}_{kind}" for name in ("LANDING", "AIRFLOW") for kind in ("BUCKET", "ROLE_ARN")),
 }
-# Airflow's own settings are for its containers; the two that are not for all have tests above.
+# Without Airflow's own settings (`AIRFLOW__…`): all its containers may have them. The exceptions are the address of the
+# database and the key that signs tokens, which have tests above.
 VARIABLES = {
     *values(TEMPLATE.read_text()),
     *(each for each in re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT) if not each.startswith("AIRFLOW__")),
@@ -283,7 +286,8 @@ def test_a_beat_is_looked_for_under_the_name_that_airflow_notes(
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "localhost")
     monkeypatch.delenv("AIRFLOW__CORE__HOSTNAME_CALLABLE", raising=False)
-    monkeypatch.setattr(socket, "getfqdn", getfqdn.__wrapped__)  # the same in a container
+    # In a container, both functions return the same name. On this machine they may not, so one stands for both.
+    monkeypatch.setattr(socket, "getfqdn", getfqdn.__wrapped__)
     if named is not None:
         monkeypatch.setenv("AIRFLOW__CORE__HOSTNAME_CALLABLE", named)
     noted = (
@@ -356,7 +360,8 @@ def test_a_setting_that_cannot_be_used_is_named_and_not_quoted(changed: dict[str
         wanted(environment_of_init(demo=True) | changed)
     secrets = [value for name, value in environment_of_init(demo=True).items() if SECRET.search(name)]
     assert [each for each in ("my bank", "perhaps", *secrets) if each in str(raised.value)] == []
-    # `make compose-env` says it before anything is started. An empty URL is the usual one in docker-compose.yaml.
+    # `make compose-env` names the same setting, before anything is started. But it accepts an empty LEARNOSITY_URL, for
+    # which docker-compose.yaml has a default.
     said = problems(settings(render(TEMPLATE.read_text(), demo=True)) | changed)
     assert changed == {"LEARNOSITY_URL": ""} or [named in each for each in said] == [True]
 
@@ -666,7 +671,7 @@ NO_ADDRESSES = (
             for host in ("airflow.example.com", "airflow:8443", "127.0.0.1", "10.0.0.1:80", "[::1]:8080", "[fd00::1]")
             for path in ("", "/airflow", "/a/b")
         ),
-        {"AIRFLOW_ADDRESS": "https://airflow.example.com/"},  # Airflow takes it, where no path follows
+        {"AIRFLOW_ADDRESS": "https://airflow.example.com/"},  # the slash does no harm, because AIRFLOW_PATH is empty
         {"AIRFLOW_ADDRESS": "unused", "AIRFLOW__API__BASE_URL": "https://airflow.example.com"},
         {"AIRFLOW__API__BASE_URL": "https://airflow.example.com/"},
         *(
@@ -791,8 +796,8 @@ def test_a_password_that_cannot_stand_in_an_address_is_named(name: str, pattern:
             assert [each.partition(" ")[0] for each in found] == [name], password
         elif letter not in "#%/?@[]":  # refused always, also where it happens to do no harm
             assert found == [], password
-        # Addresses of one's own hold their passwords as they have to be written there. The valkey of the stack runs
-        # beside another one, and reads its password as one word.
+        # With addresses of other servers (`own`), the passwords of the stack are in no address, so any letter is taken.
+        # But the valkey of the stack still reads VALKEY_PASSWORD from its configuration, as one word.
         own = dict.fromkeys(IN_ADDRESSES[name], "redis://db.example.com")
         found = problems(complete | own | {name: password})
         assert len(found) == (name == "VALKEY_PASSWORD" and letter in " \"'"), password

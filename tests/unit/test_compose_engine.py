@@ -17,7 +17,8 @@ from compose import engine as module
 from compose.engine import EngineError, base_images, engine
 
 IMAGES = ("apache/airflow:1", "postgres:1", "valkey:1", "seaweedfs:1", "statsd:1")
-# An engine answers where its socket is; the machine's own is in $HERE. Images are files beside it.
+# A stand-in for `docker`. An engine runs if its folder has a file `docker.sock`; the folder of the machine's own engine
+# is $HERE. Each image of an engine is a file in this folder.
 DOCKER = """#!/bin/sh
 socket=${DOCKER_HOST:-unix://$HERE/docker.sock}
 folder=$(dirname "${socket#unix://}")

@@ -55,7 +55,8 @@ def test_a_changed_setting_takes_the_place_of_the_old_one_and_the_others_stay(st
 @example("a\\")
 @example("a\\'b")
 def test_any_value_is_quoted_so_that_it_comes_back_or_is_refused(value: str) -> None:
-    # What docker compose takes was tried with Compose 2.26: a backslash before the closing quote escapes it.
+    # Compose 2.26 was tried: between single quotes, a backslash before a quote escapes the quote. So a value with `\'`,
+    # or with a backslash at its end, cannot be written.
     unwritable = "\\'" in value or value.endswith("\\")
     if unwritable:
         with pytest.raises(ValueError, match="backslash"):

@@ -41,7 +41,8 @@ def test_the_item_bank_is_the_one_that_was_sent(of_run: int | None, of_connectio
     request = DatasetRequest("ibk-analysis-by-question", organisation_id=of_run)
     sent = of_run or of_connection
     made = {"dataset_id": "d", "request": request.body("d", 0, of_connection)}
-    for earlier in ({}, {"organisation_id": of_run}, {"organisation_id": sent}):  # what releases have handed on
+    # `create_dataset` of different releases returned no item bank, that of the run config, or that which was sent.
+    for earlier in ({}, {"organisation_id": of_run}, {"organisation_id": sent}):
         assert item_bank({**made, **earlier}) == {"organisation_id": sent}
     assert item_bank(existing_dataset(request, "d", None, of_connection)) == {"organisation_id": sent}
 

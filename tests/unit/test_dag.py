@@ -161,7 +161,8 @@ def test_the_sample_from_a_warehouse_takes_any_number_of_rows_without_a_class_fi
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        # What the check would read as another place than the operator.
+        # With such values, the URI that `check_place` makes of connection and bucket would name another place than the
+        # one that the operator writes to: it takes each of the two as it is.
         ("aws_conn_id", "aws_landing@learnosity/x"),
         ("aws_conn_id", ""),
         ("bucket", "learnosity/../other"),
@@ -279,7 +280,8 @@ def bound_of(task: Any) -> timedelta | None:
     if isinstance(task, MappedOperator):
         return task.partial_kwargs.get("execution_timeout") or getattr(task.operator_class, "longest", None)
     if isinstance(task, LearnosityJobSensor):
-        # A template is checked when it is rendered: `job_timeout` has to be a number above 0.
+        # In a DAG, the sensor's `job_timeout` may be a template. So the default of the run config stands for it. Any
+        # other value is checked when the template is rendered: it has to be above 0.
         return timedelta(minutes=float(dataset_params()["job_timeout"].value))
     bound: timedelta | None = task.execution_timeout
     return bound

@@ -64,7 +64,7 @@ def test_the_digest_is_that_of_the_content_and_a_token_for_anybody_is_fetched(re
     path = "/v2/team/airflow/manifests/3.3.2"
     assert how["asked"] == [path, "/token?service=here&scope=repository%3Ateam%2Fairflow%3Apull", path]
     how["open"] = True
-    how["digest"] = ""  # some registries do not say it
+    how["digest"] = ""  # some registries do not send this header
     assert digest_of(f"{host}/team/airflow:3.3.2") == DIGEST
 
 

@@ -24,7 +24,8 @@ from tests.docs_commands import commands as indented_commands
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXTS = {page.relative_to(REPOSITORY).as_posix(): page.read_text() for page in PAGES}
-# Files of an Airflow's folder, of a site, of the SDK, and what a command writes.
+# Paths that the pages name, and that are not in this repository: in the folder of an Airflow, in Learnosity's SDK, or
+# written by a command.
 NOT_OURS = ("dist/", "config/", "datasets/", "dags/datasets/", "request/", "benchmarks/latest.json")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MAKEFILE = (REPOSITORY / "Makefile").read_text()

@@ -41,7 +41,7 @@ HEAVY = {
     *("aiohttp", "airflow.api_fastapi.core_api.security", "boto3", "botocore", "duckdb", "fastapi", "learnosity.web"),
     *("learnosity_sdk", "requests", "starlette"),
 }
-# What only work needs, and no DAG file.
+# Modules that a task needs only when it does its work. Reading a DAG file must not import them.
 OF_THE_WORK = {"jmespath", "obstore", "pyreqwest", "uvloop", "learnosity.connections", "learnosity.landing_tasks"}
 # Rooms of the package that the DAG of the datasets does not enter while its file is read.
 ROOMS_OF_THE_WORK = {
@@ -109,7 +109,9 @@ assert {config.TEAM, client.TEAM} == {"theirs"}
 
 @pytest.mark.parametrize("syntax", ["glob", "regexp"])
 def test_a_copy_of_the_folders_adds_one_plugin_and_changes_nothing_of_another_team(home: Path, syntax: str) -> None:
-    for folder in ("plugins", "dags"):  # the shell's * leaves files out whose names begin with a dot
+    # Copied as the README says. The shell's `*` leaves out names that begin with a dot, so the copy has to work without
+    # a file such as `.airflowignore`.
+    for folder in ("plugins", "dags"):
         subprocess.run(f"cp -r {REPOSITORY}/{folder}/* {home}/{folder}/", shell=True, check=True)
     program = f"""{LOAD}
 from airflow.dag_processing.dagbag import DagBag
@@ -158,7 +160,8 @@ print(json.dumps({{"loaded": sorted(set(sys.modules) - before)}}))"""
 
 
 def test_reading_the_dag_files_imports_nothing_large(home: Path) -> None:
-    # The operator of Amazon's provider imports boto3. A task process only reads the file of its own DAG.
+    # One sample is left out: it imports an operator of Amazon's provider, which imports boto3. That delays only its own
+    # tasks, because a task process reads only the file of its own DAG.
     files = [file for file in (REPOSITORY / "dags").glob("*.py") if file.name != "learnosity_from_warehouse.py"]
     assert len(files) > 3
     loaded = loaded_by(home, *files)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# One process stands for all, because it takes seconds to start. Those that load nothing come first.
+# One process plays all components in turn, because a process takes seconds to start. What is loaded stays loaded, so
+# the components that load nothing come first.
 PROGRAM = """
 import json, os, sys
 import psutil

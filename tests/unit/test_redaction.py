@@ -89,7 +89,8 @@ def test_no_spelling_of_a_secret_survives(spelling: Callable[[str, str], str], n
     assert told.endswith(" and no more.")
 
 
-# Passwords that have a quote or a bracket in them, or a blank. `more` is their end.
+# Passwords that have a quote or a bracket in them, or a blank. All end with `more`, for which the test searches: a
+# password must not be taken to end at the quote, bracket or blank in it.
 AWKWARD = (
     'ab"cd-more',
     "ab'cd-more",

@@ -181,7 +181,8 @@ def test_nothing_but_landing_and_the_dag_for_it_removes_objects() -> None:
         if re.search(r"\bstore\.delete\(", path.read_text())
     }
     package = "plugins/learnosity"
-    # Stores are the means; the mark of a removal that was begun is no part of a dataset.
+    # `storage/` deletes only what others ask for. `removal_marks` deletes only a landing's own note that it is running,
+    # which is no part of a dataset.
     own = (f"{package}/landing/", f"{package}/retention/", f"{package}/storage/", f"{package}/dataset/removal_marks.py")
     assert f"{package}/retention/remove.py" in removing
     assert sorted(each for each in removing if not each.startswith(own)) == []

@@ -17,7 +17,7 @@ from learnosity.s3_connection import UNUSED_OF_CONFIG, USED
 from learnosity.storage.s3_writes import s3_writes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text()
-# What a request computes for its own body, and not a person.
+# Arguments that boto3 computes for each upload. Nobody can set them for all uploads, so the page does not name them.
 COMPUTED = re.compile(r"Checksum(?!Algorithm).+|MpuObjectSize")
 
 

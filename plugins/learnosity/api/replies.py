@@ -37,10 +37,10 @@ _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
 _TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
-# Error codes that are about the Airflow connection as a whole, not about what one call asks for. For example, the key,
-# secret or `domain` is wrong, or the `version` is too old. Until a person corrects this, every call fails.
-# `_CLOCK_CODES` are among them, because a wrong clock makes every call fail, too. 20012 is left out: it may mean that
-# the address is wrong, but perhaps also that a job does not exist. `api/refusals.py` finds out which.
+# Error codes that are about the Airflow connection as a whole, not about what one call asks for. For example, the
+# consumer key, its secret or the `domain` is wrong. Until a person corrects this, every call fails. `_CLOCK_CODES` are
+# among them, because a wrong clock makes every call fail, too. 20012 is left out: it may mean that the address is
+# wrong, but perhaps also that a job does not exist. `api/refusals.py` finds out which.
 _CONNECTION_CODES = frozenset({40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 # If a `get` is refused with one of these codes, the API perhaps does not have the dataset yet, or only a part of it.
@@ -74,8 +74,8 @@ _HINTS = {
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # If a JSON object has a key twice, msgspec keeps only the last value. In a listing, the lost value may be a file, so
-# the listing is refused if the two values differ. The keys below only describe the call: under `timestamp`, for
-# example, two different texts or short numbers are accepted.
+# the listing is refused if the two values differ. The keys below only describe the call: what is lost under
+# `timestamp`, for example, is no file. So there, two different texts or numbers (of at most 15 digits) are accepted.
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
 SMALL_BODY = 1024 * 1024  # bytes; a longer reply is parsed in a thread, so that it does not stop the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters

@@ -174,7 +174,7 @@ class SignedTransfer:
             self._check_open()
             proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
             client = signed_url_client(
-                # An error in `proxy_of` would crash pyreqwest. But `get` calls `proxy_for` before: it would fail first.
+                # An error in `proxy_of` would crash pyreqwest. `get` raises it earlier: it calls `proxy_for`, too.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),

@@ -83,7 +83,7 @@ async def create_dataset(
         try:
             identity = replace(identity, input=await identify_input())
         except LearnosityError as error:
-            # Input files that cannot be listed now count as unchanged, so that the dataset is not made a second time.
+            # If the input files cannot be listed, they count as unchanged. Otherwise, a second dataset would be made.
             log.warning("It is not known whether the input has changed. %s", error)
     return await _Creation(client, transfer, request, Notes(states, noted), identity, prepare, dataset_id).run(noted)
 
@@ -268,7 +268,7 @@ class _Creation:
                 self.failure = error
                 return fresh(f"It lacks input that was uploaded, and no job was started. {error}")
             if error.nothing_done or (self.commences > 1 and isinstance(error, TransientApiError)):
-                raise  # if the saved step is `commencing`, the next attempt reads the list of jobs first
+                raise  # no second job: if the saved step is `commencing`, the next attempt reads the list of jobs first
             return await self._lost(error, "The reply to starting the job was lost, or is not understood.")
         return await self._started(state, reference)
 

@@ -11,9 +11,9 @@ from learnosity.creation.state import CreationState
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-# The list of jobs is requested from this many seconds before the call that starts a job. If the reply to that call is
-# lost, a later attempt looks for the new job in such a list. The clocks of Learnosity's servers may differ, so the new
-# job may seem to be older than the call. Without these seconds, the list might not have it.
+# If the reply to the call that starts a job is lost, a later attempt looks for the new job in the list of jobs. It asks
+# only for jobs that were created after the call, or up to this many seconds before it. Without these seconds, the list
+# might not have the new job: Learnosity's clocks may differ, so the job may seem to be older than the call.
 CLOCK_SLACK_SECONDS = 120
 
 

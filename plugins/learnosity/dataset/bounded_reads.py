@@ -24,8 +24,8 @@ _NO_COMPRESSION = re.compile(
 )
 # A gzip file may consist of several members, one after the other. At the end of each member, zlib copies the rest of
 # the bytes that it was given, so thousands of tiny members would take too long. So not more members than this are read.
-# A file with more members may still be good. The pages in Airflow's UI treat it as damaged. But landing does not refuse
-# it because of its size, which `UnpackedSize` then treats as not known.
+# A file with more members may still be good. The pages in Airflow's UI treat it as damaged. But landing does not
+# compare its decompressed size with Learnosity's list: `UnpackedSize` says that this size is not known.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024

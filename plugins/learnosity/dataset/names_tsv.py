@@ -157,9 +157,9 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
                 yield begin, line
         if not above[anchor] and len(anchor) >= SHORTEST:
             # No file has this word in its place (its groups, or its path). So each hit must have the word in its name,
-            # and was found just now: searches for the other words would find nothing new. A word of one character is
-            # different: the search for `5` needs a blank or a tab on both sides. So it may have missed a name with a
-            # no-break space beside the `5`.
+            # and is found already: searches for the other words would find no more. A word of one character is
+            # different: the search for `5` misses a name with a no-break space beside the `5`. So after such a word,
+            # the other words are looked up, too.
             return
 
 

@@ -10,9 +10,10 @@ from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows, kind_of
 
-# The file of a group may have the row of this group itself, and lists of the groups below it. Other modules tell them
-# apart by the names of their tables: that of the group itself has this name. In `{"group": {…}, "groups": […]}`, it is
-# the key of the row. If the lists are inside the row, `unfolded` takes them out and gives the name.
+# Name of the table with the row of the group that a file is about. By this name, other modules tell that table from the
+# tables with the groups below. In `{"group": {…}, "groups": […]}`, the name is the key of the row. But the lists may be
+# inside the row, as in `{"group_name": "d1", "groups": […]}`. Then the row has no key: `unfolded` takes the lists out,
+# and gives this name to the table of the row.
 OWN = "group"
 # If the row of a group has a list with rows of these kinds, the list is taken out and becomes a table of its own. In a
 # Parquet file, which has the rows of all groups together, each of these rows then gets a column `folder`, which says

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 8 * 1024 * 1024
 # Name of the Parquet column that says where a row belongs, because two schools may each have a class of the same name.
 # In the row of a user of the class `c1` in `d1/s1`, the column has the value `d1/s1/c1`. In the row of this class
-# itself, it has the value `d1/s1`, and the column `group_name` has the `c1`.
+# itself, it has the value `d1/s1`, and the column `group_name` has `c1`.
 FOLDER = "folder"
 # Fields that keep their name in Parquet, because queries need them to tell what a row is about. SQL ignores upper and
 # lower case. So if a dataset has `user_id` and `User_Id`, one of the two columns needs another name. `user_id` is in

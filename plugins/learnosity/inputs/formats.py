@@ -126,10 +126,10 @@ def _check_lines(text: str) -> None:
         _, end = json.JSONDecoder().raw_decode(text)
         is_over = end > len(first) or (is_array and not text[end:].strip())
     except (ValueError, RecursionError):
-        # `text` begins with no complete JSON value. If the value goes on in the next line, as `{"a": 1,` does with
-        # `"b": 2` below it, `is_over` is true, for the errors below. It is also true for the begin of an array in one
-        # line that is longer than `text`. But if the next line is a new object, as `{"a": 2}` below `{"a": 1`, only the
-        # first line was cut off. Then `is_over` is false, and this line gets an error of its own later.
+        # The JSON value at the start of `text` is not complete. `is_over` is true if it goes on in the next line, as
+        # `{"a": 1,` does with `"b": 2` below it, or if it is an array in one line that is longer than `text`. If a new
+        # object follows, as `{"a": 2}` below `{"a": 1`, `is_over` is false: only the first line was cut off. The file
+        # is not refused here. The later check of each line names this line.
         before, after = first.rstrip()[-1:], rest[:1]
         goes_on = before == "[" or (before in "{," and (is_array or after in ('"', "}"))) or after == ","
         is_over = (goes_on and after != "") or (is_array and not rest)

@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 FILE_ATTEMPTS = 6  # maximum number of attempts to land a file in one try of the task
 FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
-# A file for which the listing gives a smaller size than this counts as this size in the memory budget. A server may
-# send it compressed, and a very small file may become a little larger by this.
+# If the listing gives a smaller size than this for a file, the memory budget counts this many bytes for the file: a
+# server may send the file compressed, and compression can make a very small file a little larger.
 SMALL_BYTES = 64 * 1024
 # After this many failed files, the task begins no more files and fails: the source or the store probably does not work.
 MAX_FAILED_FILES = 10

@@ -20,8 +20,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 # If neither the listing nor the server says how long a gzip file is, it is decompressed, to see whether it is whole. If
 # it has more than this many bytes then, it is refused: a small file may decompress to so many that it takes hours.
 _MOST_UNPACKED = 2**36
-# If neither of them says how long a JSON file is, it is kept in memory, to see whether it is whole. A file of more than
-# this many bytes is refused, because it would take too much memory.
+# If neither the listing nor the server says how long a JSON file is, the file is kept in memory, to see whether it is
+# whole. Such a file of more than this many bytes is refused, because it would take too much memory.
 _MOST_JSON = 1024 * 1024
 
 

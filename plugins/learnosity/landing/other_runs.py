@@ -54,8 +54,8 @@ async def is_enough(
         ours = listed.sha256
     if not await is_whole(store, layout, published):
         found = await digest_of(store, layout.files)
-        # `found == ours`: files.ndjson at the destination lists the files of this run. Then an earlier try of this run
-        # has written it, after it had decided to replace what was published. This try does the same.
+        # `found == ours`: files.ndjson at the destination lists the files of this run. So an earlier try of this run
+        # wrote it, and had already begun to replace the published dataset. This try goes on with that.
         if not left_out or published.run == run or found == ours:
             log.warning("What run %s has published is not whole. This run publishes its files.", published.run.run_id)
             return False

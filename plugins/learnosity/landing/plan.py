@@ -41,7 +41,8 @@ BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
 # If more files than this are landed, their signed URLs are stored beside the plan, encrypted. Then shards need not
 # request the listing again. For fewer files, URLs are stored only if the listing took several API calls, because one
-# call is cheap to repeat. Contents are always stored, because a second reply may differ, for example in a time.
+# call is cheap to repeat. Contents are always stored, because a second reply may have other content, for example a
+# later timestamp.
 HAND_OVER_FILES = 10_000
 # No file has more bytes than this, so a larger size in a listing is wrong. When files are split into shards, this
 # number is used in its place: a list of sizes (`array("q")`) cannot hold numbers from 2**63 on.

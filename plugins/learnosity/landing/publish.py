@@ -121,9 +121,9 @@ async def publish(
             found = await read_manifest(store, layout)
             if found is not None and await is_enough_here(found, landed):
                 return await _keep(store, layout, work, found, require_complete)
-        # Another run may write both files at the same time. Each run writes names.tsv first. So if the files.ndjson of
-        # this run stays, the other run wrote its files.ndjson earlier, and its names.tsv still earlier. If that
-        # names.tsv has replaced the one of this run, `check_written` below finds it.
+        # Another run may write its names.tsv and files.ndjson at the same time. Each run writes names.tsv first. So if
+        # the files.ndjson of this run is the last one, the other run has written its names.tsv even earlier. Then the
+        # check below (`check_written`) comes late enough to see whether it has replaced the names.tsv of this run.
         index = await put_names(store, layout, names)
         written = [await listed.put(store, layout), *([index] if index else [])]
     await check_written(store, written)

@@ -121,9 +121,9 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
         if root is None or document is None:
             return Returned()
-        # If no session matched the filters, the lists of the root group are empty, and no other group has a file. That
-        # is also so if no user is in a group. But if sessions of such users were counted, the result is not empty: then
-        # the `population` is above 0, and the scores are not all null. `has_users` says whether this is so.
+        # In two cases, the lists of the root group are empty, and no other group has a file. Either no session matched
+        # the filters, so nothing came back. Or no user is in a group below the root, but the root counts their
+        # sessions. `has_users` recognises the second case: `population` is above 0, and the scores are not all null.
         has_users = _POPULATION.search(document.text) and set(_STATISTIC.findall(document.text)) != {"null"}
         if is_empty(document) and not has_users and all(stem_of(path) == stem_of(root.path) for path in by_path):
             return Returned(nothing_matched=True)

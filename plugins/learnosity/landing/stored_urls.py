@@ -19,7 +19,7 @@ from learnosity.api.encryption import sealing_key
 # The other 10 minutes are for the time between signing and encryption, and for the download.
 URLS_VALID_SECONDS = 50 * 60
 _PURPOSE = b"learnosity result urls of dataset "
-_FAST = 1  # the fastest compression level is enough, because the URLs of one dataset are similar
+_FAST = 1  # the fastest compression level: the URLs of one dataset are similar, so even this level makes them small
 
 Source: TypeAlias = str | bytes | None
 """A signed URL, the content, or nothing: then the file must be requested again."""

@@ -30,7 +30,8 @@ async def check_written(store: Store, written: Iterable[Landed]) -> None:
     """
     for entry in written:
         info = await store.head(entry.path)
-        # Without an entity tag, an older object of the same size would count as the new one. So it is read.
+        # If an entity tag is missing, `is_same` compares only the sizes, so an older object of the same size would
+        # count as the new one. In this case, the next lines read the whole object and compare its digest.
         if info and info.etag and entry.etag and is_same(info, entry):
             continue
         if info is None or info.size != entry.bytes or await digest_of(store, entry.path) != entry.sha256:

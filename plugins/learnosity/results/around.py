@@ -114,9 +114,9 @@ def _may_hold_data(key: str, value: Any, known: set[str], found: Findings) -> bo
     is_known = len(aside.files) == len(value) and urls <= known
     if isinstance(value, list) and plain_key(key) in LISTING_KEYS and not is_known:
         return True
-    # An object such as `"context": {"group_name": "north"}` may only be about the call. Then it is no data. But if the
-    # `data` are about groups, it may name a child group that the `data` do not name. This group would not be requested,
-    # so it would be missing.
+    # An object such as `"context": {"group_name": "north"}` may only repeat what was requested. Then it is no data. But
+    # if the `data` are about groups, it may name a child group that the `data` do not name. This group would not be
+    # requested, so it would be missing.
     is_about_one = isinstance(value, dict) and "group_name" in value and not found.group_paths and not found.groups
     if aside.proven_rows or (aside.groups and not is_about_one and not set(aside.groups) <= set(found.groups)):
         return True

@@ -48,9 +48,9 @@ _DOCUMENTS = (".html", ".pdf", ".md")
 # value, so one row would be counted as two.
 _LINE_END = re.compile(r"\r\n?|\n")
 # A reply with files may also have a short text of one line: a message, or a row, which would not land with the files.
-# `may_be_content` takes a line that has a line end for a row in two cases. It is a JSON object or list, or has the
-# beginning of one, such as `{"`. Or it has a delimiter of cells: a tab, or a comma or semicolon as in `a,b`. The comma
-# in `Hello, Anna` is no delimiter, because a blank follows it.
+# `may_be_content` counts the line as a row if a line end follows it, and this pattern is found in it. The pattern finds
+# a JSON object or list, or the beginning of one, such as `{"`. It also finds a delimiter of cells: a tab, or a comma or
+# semicolon as in `a,b`. The comma in `Hello, Anna` is no delimiter, because a blank follows it.
 _MARK_OF_A_ROW = re.compile(r"^[\s\ufeff]*(?:\{.*\}|\[.*\]),?\s*$|[{\[]\s*\\?[\"'{\[]|\t|[,;](?! |$)")
 
 
@@ -213,7 +213,7 @@ def lengths_in(value: Any) -> Iterator[int]:
 def _may_be_records(key: str, value: list[Any]) -> bool:
     if plain_key(key) not in _NO_RECORDS:
         return True
-    # A key such as `columns` may also have the values of each column, or the rows.
+    # A list under a key such as `columns` usually has only names. If it has lists or rows in it, it may be the records.
     return any(isinstance(each, list) for each in value) or next(rows_in(value), None) is not None
 
 

@@ -83,9 +83,9 @@ ECHO_KEYS = words(
 )
 # Keys of lists of input files. A file below such a key is no result file, so it does not land.
 INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads uploadurl uploadurls uploadedfiles")
-# `ECHO_KEYS`, and keys of objects about the reply, such as `paging`. If another object has no file and no row in it, a
-# file may be missing, or the object may be content that would not land, so the reply may be refused. An object under
-# one of these keys needs no file.
+# `ECHO_KEYS`, and keys of objects about the reply, such as `paging`. Under these keys, an object needs no file and no
+# row. If an object under any other key has neither, a file may be missing in it, or it may be content that would not
+# land. So the reply may be refused.
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")  # keys of objects or lists that consist of links
 

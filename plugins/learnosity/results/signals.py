@@ -142,7 +142,7 @@ class Signals(State):
         :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
             are not compared: they are about what is in the files, or statistics.
         """
-        is_content = "row" in things and any(found)  # rows were found: then `file_count: 1` may mean the reply itself
+        is_content = "row" in things and any(found)  # with rows, `file_count: 1` is no error: the file may be the reply
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)
@@ -297,4 +297,4 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 # Under a key of these kinds, `note` reads objects and lists, too. Under any other key, they may be data, such as files.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner", "said")
-_SHARES = ("percent", "percentage")  # skipped in a file's entry: there, it may be the file's share and not progress
+_SHARES = ("percent", "percentage")  # skipped in a file's entry: 40 may mean that this file is 40 % of the data

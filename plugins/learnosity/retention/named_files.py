@@ -17,7 +17,8 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-MAX_LINE_BYTES = 1024 * 1024  # landing writes no longer line into files.ndjson, so reading ends at a longer one
+# Each line that landing writes into files.ndjson is shorter. A longer line is not from landing, so reading ends there.
+MAX_LINE_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)

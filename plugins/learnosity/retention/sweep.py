@@ -155,10 +155,10 @@ class Sweep:
             await self.done(entry, True)
             return
         self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
-        # The dataset stays. So `done(…, False)` deletes the note that its removal has begun, except in one case. An
-        # earlier try has begun the removal (then `begins` has returned the entry of that try, and not `now`), and the
-        # dataset stays only because it cannot be judged now (`may_be_cut_off`). Then a later try may go on with the
-        # removal, and needs the note for its report.
+        # The dataset stays. So `done(…, False)` deletes the note that its removal has begun. In one case, the note is
+        # needed: an earlier try has begun the removal (`entry` is from that try, so it differs from `now`), and the
+        # dataset stays only because it cannot be judged (`may_be_cut_off`). Then a later try may go on with the
+        # removal, and its report uses the note.
         if entry == now or not may_be_cut_off(removal.verdict):
             await self.done(entry, False)
 

@@ -164,8 +164,8 @@ def _uses(node: nodes.Node, given: Given, weights: Mapping[str, int], *, other: 
             return weights.get(name, other)
         case nodes.For():
             turns = _turns(node.iter, given, set())
-            # If the loop is not over a written list such as `[1, 2]`, it may be over a text, with a turn for each
-            # character. If this text holds the longest text n times, there are n times as many turns.
+            # A loop over anything but a written list such as `[1, 2]` may have a turn for each character of a text.
+            # In `for c in x ~ x`, this text is twice as long as `x`, so there are twice as many turns.
             if not _entries(node.iter):
                 turns *= max(1, of([node.iter], 1))
             return turns * max(1, of(node.body + node.else_, 1))

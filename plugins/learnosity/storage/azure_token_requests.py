@@ -101,8 +101,8 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         # The TLS context already has the authorities that the connection trusts. The parent's method would make urllib3
-        # trust the authorities of the library `requests`, too. So it is called only if there is no context. This means
-        # that certificates are not to be checked, and the parent's method then switches the check off.
+        # trust the authorities of the library `requests`, too. So it is called only if there is no TLS context. There
+        # is none if certificates are not to be checked: then the parent's method has to switch the check off.
         if self._tls is None:
             super().cert_verify(conn, url, verify, cert)
 

@@ -60,6 +60,7 @@ def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates
             return Refused.CHANGED
         # `local and creates`: a file is to be created only if none is there. For this, obstore makes a hard link. Many
         # mounted buckets and network drives have no hard links, and each kind raises another error. So every error here
-        # counts as UNKNOWN, and the caller writes without a condition. If something else is wrong, that fails, too.
+        # counts as UNKNOWN, and the caller writes again without a condition. If the error has another cause, the second
+        # write fails, too.
         return Refused.UNKNOWN if local and creates else Refused.ELSE
     return why_refused(status_of(reply), code_of(reply), reply, creates=creates)

@@ -160,7 +160,7 @@ _BY_CODE = {
     **dict.fromkeys(("InsufficientAccountPermissions", "AccountIsDisabled"), _DENIED),
     "ContainerNotFound": BUCKET,
     **dict.fromkeys(("AccountBeingCreated", "ContainerBeingDeleted", "PendingCopyOperation"), _PASSES),
-    # Another writer of the blob has finished first, so Azure has discarded our blocks. The next attempt sends new ones.
+    # Another write of this object has ended first, so Azure has dropped the parts of ours. The next try sends them all.
     "InvalidBlockList": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
     "BlobArchived": ARCHIVED,

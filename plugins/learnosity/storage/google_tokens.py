@@ -20,7 +20,7 @@ from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.error_codes import cause_of, judge
 
 # Environment variables that hold the address of a metadata server. Google's library asks that server for tokens. If one
-# is set, this machine should have such a server. So a server that does not reply may only be away for now.
+# is set, this machine should have such a server. So if the server does not reply, this failure counts as temporary.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 
 # Google's error has these words if the times in a request for a token are too old, or in the future. So a clock is

@@ -42,7 +42,8 @@ It raises `StorageError` where it cannot, and `TransientStorageError` where it c
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 # The names of obstore's temporary files end with `#` and a number, such as `a.json#1`. Landing never gives a file in a
-# local folder such a name: it refuses a result file with one. So a file with such a name is a remain, and is removed.
+# local folder such a name: it refuses a result file with one. So such a file is left from a killed write, and is
+# removed.
 _STAGED = re.compile(r"#\d+$")
 # A request that fails is sent again until this time has passed since its first attempt. A server can restart within
 # this time. It is worth the wait: if the request fails in the end, the uploads stay. No later task of the run removes

@@ -23,8 +23,8 @@ from learnosity.web.run_datasets import exact_names
 
 log = logging.getLogger(__name__)
 
-# If an error has one of these statuses, the user has not logged in, or has no right to see the run. Then the error page
-# that `_problem` makes has no links to the pages of the run.
+# If an error has one of these statuses, the user has not logged in, or has no right to see the run. Then all pages of
+# the run give the same error. So the error page that `_problem` makes has no links to them.
 NO_WAY = (401, 403)
 
 # What follows the run or the dataset in the address of a download, such as `/zip` in `/run/my_dag/my_run/zip`. If an

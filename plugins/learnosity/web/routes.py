@@ -25,8 +25,8 @@ PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
 # The type of all parameters of `item_query`: three numbers from a form, and `only`, a short word such as `flagged`. A
-# number is a text here, because a browser sends an empty field of the form as an empty text. Python writes a float with
-# at most 24 characters, so 30 are enough.
+# number is a text here, because a browser sends an empty field of the form as an empty text. The links of the page
+# repeat each number as Python writes it, with at most 24 characters. So 30 are enough.
 Number = Annotated[str, Query(max_length=30)]
 
 # All routes of this router show data of a DAG, so each of them needs these rights.

@@ -30,8 +30,9 @@ from learnosity.web.task_reports import task_reports
 from learnosity.web.team_connections import team_of
 
 USUAL_RUNS = 12  # the usual duration of a task is computed from at most this many runs that have published
-# The runs are those of the newest events, and at most this many events are read. A run may have published several
-# datasets, and each of them may have two events: one of the asset of its type, and one of the asset `*`.
+# These runs are found by their asset events. At most this many events are read, the newest ones. The number is much
+# larger than `USUAL_RUNS`, because a run may have many events: it may have published several datasets, and each of them
+# may have two events, one of the asset of its type, and one of the asset `*`.
 USUAL_EVENTS = 500
 # Of all these runs together, at most this many task instances are read, because a run may have very many mapped tasks.
 USUAL_ROWS = 1_000

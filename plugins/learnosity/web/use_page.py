@@ -242,9 +242,10 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     groups, users = document.first(Kind.GROUPS), document.first(Kind.USERS)
     table = users if groups is None or (groups.name == "group" and users) else groups
     if table is None or (table.lone and table.name != "group"):
-        # The page shows code that reads a list of rows, and this code needs the key of the list. There is none if the
-        # file has neither groups nor users, or has one object (`lone`) instead of a list: then no code is shown. But
-        # lists stand beside the object `group`. `first` has found none with groups, so the list is that of `users`.
+        # The code on the page reads a list of rows, so it needs the key of this list. If the file has no groups and no
+        # users, or `table` is one object (`lone`), the key is not known, and no code is shown. Only the object `group`
+        # has a list beside it: `{"group": {…}, "users": []}`. If this were a list of groups, `table` would be the list,
+        # and not the object `group`. So the list is that of users, and its key is `users`.
         return None
     above = table.keys[:-1]
     if table is groups and table.name != "group":

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from devstack.ports import LOOPBACK
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Small, so that a body that nobody reads does not vanish into the buffers of the machine.
+# Small: otherwise a client could send a whole body although nobody reads it, because the machine would buffer it all.
 SOCKET_BYTES = 64 * 1024
 
 

@@ -38,7 +38,7 @@ SIZE = 12 * MIB + 7
 LAYOUT = DatasetLayout("activity-summary-by-group", "33285a4b-0e6e-47e4-bade-78999ada14db")
 RUN = RunInfo("dag", "run", None)
 WORK = LAYOUT.work_prefix("run", "plan")
-# Beside the bytes, a reply has a head.
+# A reply that is cut off after this many bytes has brought its head, and nearly nothing of the file.
 HEAD_BYTES = 4096
 
 
@@ -137,7 +137,7 @@ class Changing:
     async def land(self, cuts: list[int], then: Callable[[], Awaitable[object]], listed: int | None) -> list[str]:
         """Land and publish it; returns the digests in files.ndjson."""
         async with self._proxy(CuttingProxy(urlsplit(self._server.endpoint).port or 0, cuts, then)) as url:
-            # The host is signed, so the URLs are signed for the proxy.
+            # A signature is valid for one host only. The requests go to the proxy, so the URLs are signed for its host.
             keys = self._server.landing
             bucket = S3Store(
                 self._server.bucket,

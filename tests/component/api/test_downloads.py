@@ -40,7 +40,8 @@ TAG = '"tag"'
 REST = Rest(START, TOTAL, TAG)
 BOUND_SECONDS = 20.0
 SHORT_SECONDS = 0.4
-# What a loopback connection can hold on its way, beside what the client asks for.
+# A server can send this much more than the client reads: it stays in the buffers of the connection. So tests that check
+# how much the client has read allow for it.
 SOCKETS_HOLD = 12 * 1024 * 1024
 
 

@@ -36,7 +36,8 @@ from tests.waiting import no_waiting
 
 BOUND_SECONDS = 30.0
 SHORT = MIB
-# What a loopback connection can hold on its way, beside what the client reads.
+# A server can send this much more than the client reads: it stays in the buffers of the connection. So tests that check
+# how much the client has read allow for it.
 SOCKETS_HOLD = 12 * MIB
 GOOD = b'{"meta": {"status": true, "timestamp": 1795852800}, "data": "'
 

@@ -22,11 +22,11 @@ from tests.component.landing_scene import Scene, StartScene, s3_store, scene, tl
 __all__ = ["scene"]
 
 LARGE_BYTES = 12 * 1024 * 1024 + 7
-# What is not a whole file of the listed size.
+# With these lies, the reply is not the whole file with the listed size. So it must not land.
 BROKEN: list[Lie] = ["part", "no_content", "longer", "endless"]
-# What makes a whole file no worse.
+# With these lies, the reply to a request for a whole file still has the right bytes. So it lands.
 HARMLESS: list[Lie] = ["whole", "no_length", "other_tag", "weak_tag", "no_tag", "range_start", "multipart"]
-# What is no rest of a file.
+# With these lies, a reply cannot be the rest of a file whose download was cut off. So the download begins again.
 NO_REST: list[Lie] = [
     "range_start",
     "range_end",
@@ -160,7 +160,8 @@ async def test_a_large_file_whose_url_runs_out_in_mid_stream_goes_on_at_its_byte
     dataset.fault("status", status=400 if code == "ExpiredToken" else 403, s3_code=code, nth=2)
     await dataset.land()
     assert dataset.sim.stats.calls["get reports/datasets"] == 2, "once at first, once for the new URL"
-    # The reply that was cut off counts in full; the second one was the rest.
+    # `bytes_served` counts the first reply in full, though it was cut off. One more reply with the whole file would
+    # make it 2 files. It is less, so the reply after the cut was only the rest.
     assert dataset.sim.stats.bytes_served < 1.6 * LARGE_BYTES
     await dataset.publish()
     await dataset.check_whole()

@@ -29,7 +29,7 @@ def check(served: HandMade) -> None:
     """Nobody was told the password."""
     assert served.asked
     for asked in served.asked:
-        # Stores sign their requests in this header.
+        # Requests to stores may have this header: it has their signature. But it must not hold a login (`Basic`).
         assert not asked.headers.get("authorization", "").startswith("Basic")
         assert BASIC not in str(asked.headers)
         assert PASSWORD.encode() not in asked.taken

@@ -340,7 +340,7 @@ async def test_a_server_that_accepts_no_connection_is_given_up(spool: BinaryIO) 
         first.connect(full.getsockname())
         others = [socket.socket() for _ in range(4)]
         try:
-            for other in others:  # fill what waits to be accepted
+            for other in others:  # fill the queue of connections that wait for `accept`
                 other.setblocking(False)
                 other.connect_ex(full.getsockname())
             error = await fails(f"http://{LOOPBACK}:{full.getsockname()[1]}", spool)

@@ -277,7 +277,8 @@ class TestKilledAtEveryMoment:
     async def test_the_next_try_ends_with_one_job_for_its_dataset(self, request_: DatasetRequest, named: bool) -> None:
         moments = []
         for at in range(1, 100):
-            # Each story in an account of its own: no other jobs within the slack of the clocks.
+            # Each round has a simulator of its own, which knows no jobs yet. So all jobs below were started in this
+            # round.
             async with Simulator(SimulatorConfig(job_seconds=0.0, job_names_dataset=named)) as own:
                 notes = Notes()
                 struck = await dies(own, notes, at, request=request_)
@@ -674,7 +675,7 @@ class TestTheReplyToInitialise:
         simulator.faults.clear()
         urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
         faked(simulator, dataset_id=WANTED, input_files=urls, **stated)
-        with pytest.raises(PermanentApiError, match="the URLs of each expired"):  # they were used: nobody is there
+        with pytest.raises(PermanentApiError, match="the URLs of each expired"):  # so the upload used these URLs
             await attempt(simulator, Notes())
 
     async def test_that_names_a_job_beside_an_error_is_taken_and_the_log_says_the_error(
@@ -691,7 +692,7 @@ class TestTheReplyToInitialise:
         simulator.faults.clear()
         urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
         faked(simulator, dataset_id=WANTED, job_reference=reference, input_files=urls)
-        with pytest.raises(PermanentApiError, match="the URLs of each expired"):  # they were used: nobody is there
+        with pytest.raises(PermanentApiError, match="the URLs of each expired"):  # so the upload used these URLs
             await attempt(simulator, Notes())
 
 
@@ -990,7 +991,7 @@ class TestAClockThatIsWrong:
     async def test_does_not_hide_the_job_whose_reply_was_lost(
         self, simulator: Simulator, named: bool, caplog: pytest.LogCaptureFixture
     ) -> None:
-        # The API would start a second one.
+        # With `second_job`, a second call to start the job would start a second job. So no such call may be sent.
         simulator.configure(job_names_dataset=named, recommence="second_job")
         other = await attempt(simulator, Notes())
         simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))

@@ -22,7 +22,7 @@ from learnosity.storage.uris import parse_uri
 TOOLS = ("DuckDB", "pandas", "Polars")
 ROWS: list[dict[str, Any]] = [{"group_name": "north", "mean": 61.5}, {"group_name": "south 'x'", "mean": None}]
 PREFIX = 'snippets/it\'s "one"'
-# What a tool calls its table, and the line that tells its rows to the test.
+# For each tool, the line that prints the rows of a table as JSON, for the test. `{0}` is the table's variable.
 TOLD = {
     "DuckDB": "print(json.dumps([dict(zip({0}.columns, row)) for row in {0}.fetchall()]))",
     "pandas": "print({0}.to_json(orient='records'))",

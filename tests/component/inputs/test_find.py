@@ -153,7 +153,7 @@ async def test_what_tools_leave_behind_is_no_input_unless_it_is_asked_for(put: P
 
 
 OLD = "1b671a64-40d5-491e-99b0-da01ff1f3341"
-# The log of each kind of table, with the folder that holds the table's files.
+# A file by which each kind of table is recognised: its path in the folder of the table, and the kind.
 LOGS = {
     "_delta_log/00000000000000000000.json": "Delta",
     "_delta_log/00000000000000000010.checkpoint.parquet": "Delta",
@@ -201,7 +201,8 @@ async def test_a_glob_of_many_parts_holds_nothing_up(glob: str) -> None:
             yield [ObjectInfo("/".join(["aa"] * 60) + f"/{number}.csv", 1, None) for number in range(50)]
             yield [ObjectInfo(f"{'a' * 60}.csv", 1, None)]
 
-    # Ways to match would be beyond counting. Nothing here measures time: without a bound, it would not end.
+    # If every way to match a glob with a name were tried, this call would practically never end. So the test needs no
+    # clock: it passes if the call returns.
     files = await find_input(f"memory://lake/{glob}", lambda _uri: cast("Store", Listed()))
     assert len(files) in (1, 50, 51)
 

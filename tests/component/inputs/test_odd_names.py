@@ -307,7 +307,7 @@ async def test_what_is_no_file_in_a_local_folder_is_named_where_the_input_asks_f
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made, chdir(path.parent):  # the path of a socket may have 107 characters
+    with socket.socket(socket.AF_UNIX) as made, chdir(path.parent):  # a socket's path has at most 107 characters
         made.bind(path.name)
 
 
@@ -424,7 +424,8 @@ def _by_python(folder: str, paths: list[list[str]], pattern: str) -> set[str]:
         Path(folder, *path, "file").touch()
     found = set(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
     while pattern.endswith("/**"):
-        # At the end, `**` stands for no folder as well: here as in `full_match` of Python 3.13, but not in `glob`.
+        # For us and for `full_match` of Python 3.13, `a/**` also finds the file `a` itself. For `glob`, it does not. So
+        # `glob` gets the pattern without `/**` as well.
         pattern = pattern.removesuffix("/**")
         found |= set(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
     return {name for name in found if Path(folder, name).is_file()}

@@ -202,7 +202,7 @@ async def test_a_small_file_is_requested_once_if_it_fits_into_its_room(
     dataset = await scene(content_encoding=encoding)
     for name in list(dataset.served):
         dataset.remove_file(name)
-    # Random bytes are larger when they are compressed.
+    # Random bytes get larger by compression. So 70,000 of them do not fit into the room of their listed size.
     dataset.add_file("a.json", unit * (size // 2) if unit else os.urandom(size))
     await dataset.plan()
     await plan_of_unpacked(dataset)
@@ -556,7 +556,8 @@ class TestLargeFiles:
         await dataset.publish()
         await dataset.check_whole()
         infos = [info async for batch in dataset.store.list(dataset.layout.data_prefix) for info in batch]
-        # The entity tag of an object that was written in parts tells their number.
+        # The tag of an object that was written in parts ends with their number, such as `…-3`. These tags have no such
+        # end.
         assert [re.fullmatch(r'"?[0-9a-f]{32}"?', info.etag or "") is not None for info in infos] == [True] * 3
 
     @pytest.mark.parametrize("status", [403, 500, 503])
@@ -602,7 +603,8 @@ class TestLargeFiles:
         await large.publish()
         await large.check_whole()
         assert large.gets == {"large.json": 2}
-        # The first answer counts in full though it was cut; the second was the rest.
+        # `bytes_served` counts the first reply in full, though it was cut off. A second reply with the whole file would
+        # make it 2 files. It is less, so the second reply was only the rest.
         assert self.SIZE < large.sim.stats.bytes_served < 1.6 * self.SIZE
 
     async def test_several_cuts_in_a_row_are_survived(self, large: Scene) -> None:

@@ -198,7 +198,9 @@ class TestKilledAtEveryChange:
     @pytest.mark.promise("whole or nothing")
     async def test_a_consumer_never_sees_half_a_dataset_and_the_next_try_publishes_it(self, after: bool) -> None:
         async with finished() as source:
-            # Every moment at the beginning, a sample of the many like ones, and past the end.
+            # `at` is the change of the store at which the landing dies. The first ones differ, so all of them are
+            # tried. Later ones are alike: each seventh is tried, until `at` is past the last change and the landing
+            # ends well.
             for at in (*range(1, 10), *range(10, 1000, 7)):
                 inner = memory()
                 try:
@@ -238,7 +240,8 @@ class TestKilledAtEveryChange:
                 store = MortalStore(inner, at, after=True)
                 with pytest.raises((Killed, BaseExceptionGroup)):
                     await source.land(store, work="again", overwrite=True)
-                # Either nothing or all of it, and nothing once a file may have changed.
+                # A consumer sees the whole dataset or nothing. Once a file was written again, it must see nothing: the
+                # old manifest would name a file that has changed.
                 whole, changed = await source.is_whole(inner), any("/data/" in path for path in store.seen)
                 assert not (whole and changed), at
                 seen.add((whole, changed))
@@ -298,7 +301,8 @@ class TestCompany:
             store = memory()
             both = (source.land(store, work="same"), source.land(store, work="same"))
             ends = await asyncio.gather(*both, return_exceptions=True)
-            # Whichever comes second has lost its notes to the first one's tidying up: it ends well or says so.
+            # The run that publishes first removes the notes in `_landing`, which the other run needs, too. So the other
+            # run may still end well, or fail with a clear error.
             errors = [end for end in ends if isinstance(end, BaseException)]
             assert len(errors) <= 1
             assert all(isinstance(error, LearnosityError) for error in errors)

@@ -18,7 +18,8 @@ from tests.component.landing_scene import Chunks, Passing, Scene, StartScene, sc
 
 __all__ = ["scene"]
 
-# `overwrite` alone would make another dataset, with a job of its own.
+# An error must name all of these params. A new run with `overwrite` alone would create another dataset, with a job of
+# its own, and not land this one again.
 HOW_TO_LAND_AGAIN = "new run with its dataset_type, its dataset_id, create false, overwrite true"
 
 

@@ -84,7 +84,9 @@ class Run:
         return result
 
 
-# Why a dataset has to stay at the second look: what is found of it, what latest.json is, whether another run marks it.
+# A removal writes its mark and then reads the dataset again: the second look. Each case is a reason to keep the dataset
+# after all. Its values: what is changed in the `Found` of the dataset, what latest.json then says (None = as it is),
+# and whether there is a mark of another run.
 SECOND_LOOKS: dict[str, tuple[dict[str, Any], Latest | None, bool]] = {
     "latest.json names it": ({}, Latest(layout_of(1).dataset_id), False),
     "latest.json cannot be read": ({}, Latest(problem="403"), False),
@@ -201,7 +203,7 @@ def test_while_the_default_destination_is_not_known_no_rule_of_its_type_is_appli
     monkeypatch.setattr(retention_operator, "resolve_destination", fails)
     rules = [Rule(TYPE, keep_newest=3), Rule(TYPE, place.as_uri(), keep_newest=1)]
     run = Run(RetentionRules(rules, dry_run=False))
-    if error is RequestError:  # no default destination is set, so the second rule is alone
+    if error is RequestError:  # no default destination is set, so only the second rule counts
         assert any("away" in each for each in run.go()["problems"])
         assert there(place) == {3}
         return
@@ -436,7 +438,7 @@ def test_a_worker_that_is_killed_loses_no_event(place: Path, monkeypatch: pytest
     monkeypatch.setattr(ObstoreStore, "discard_unfinished", dies)
     with pytest.raises(Killed):
         run.go()
-    assert there(place) == {1, 2, 3}  # of the first, only the mark is there
+    assert there(place) == {1, 2, 3}  # of dataset 1, only the mark of its removal is left
     assert not (place / layout_of(1).manifest).exists()
     monkeypatch.setattr(ObstoreStore, "discard_unfinished", real)
     run.go()

@@ -216,7 +216,7 @@ def test_every_field_of_an_adls_connection_is_as_in_its_hook(define: Define, nam
     seen, hook = of_store(), of_hook("adls")
     assert seen.endpoint == hook.endpoint
     assert seen.identity == hook.identity
-    # The hook has no name of an account where it needs none to sign.
+    # Not compared with the hook's account: that is None where the hook needs no account name for a signature.
     assert seen.account == "account"
 
 
@@ -920,7 +920,8 @@ async def test_the_status_of_the_token_service_decides_whatever_its_body_is(
         opened: Any = await asyncio.to_thread(open_store, "abfs://lake@container/p")
         with pytest.raises(LearnosityError, match="no token for the connection 'lake'") as caught:
             await asyncio.to_thread(opened._store.credential_provider)
-    # The codes of Microsoft's token service mean nothing to the service of a machine.
+    # One case has status 400, and a code by which Microsoft's token service says "try again later". The token service
+    # of a machine has no such codes, so for `machine` this 400 is not transient.
     assert caught.value.transient is (passes and (status, identity) != (400, "machine")), caught.value
 
 

@@ -24,7 +24,8 @@ KEY = "a2V5LW9mLXRoZS1jb25uZWN0aW9u"
 OTHER_KEY = "a2V5LW9mLXRoZS1lbnZpcm9ubWVudA=="
 NOWHERE = "http://127.0.0.1:1"
 
-# Everything that obstore's Rust library (object_store: src/client/mod.rs) reads for its HTTP client, with a prefix.
+# All settings of its HTTP client that obstore's Rust library reads from the environment (object_store:
+# src/client/mod.rs). The variables also have a prefix, such as `AZURE_TIMEOUT`; it is added below.
 CLIENT = {
     "ALLOW_HTTP": "false",
     "ALLOW_INVALID_CERTIFICATES": "true",
@@ -47,7 +48,7 @@ CLIENT = {
     "TIMEOUT": "1ns",
     "USER_AGENT": "environment",
 }
-# object_store: src/azure/builder.rs
+# All variables that object_store reads for Azure (src/azure/builder.rs).
 AZURE = {
     **{f"AZURE_STORAGE_{name}_KEY": OTHER_KEY for name in ("ACCOUNT", "ACCESS", "MASTER")},
     **{f"AZURE_{name}": value for name, value in CLIENT.items()},
@@ -89,7 +90,7 @@ AZURE = {
     "AZURE_FABRIC_CLUSTER_IDENTIFIER": "other",
     "AZURE_CREDENTIAL_TYPE": "bearer_token",
 }
-# object_store: src/gcp/builder.rs
+# All variables that object_store reads for GCS (src/gcp/builder.rs).
 GOOGLE = {
     **{f"GOOGLE_{name}": value for name, value in CLIENT.items()},
     "SERVICE_ACCOUNT": "/not/there.json",
@@ -162,7 +163,8 @@ def test_a_variable_that_obstore_cannot_be_kept_from_is_refused_by_name(
         open_store(uri)
 
 
-# What a signature in a query has of the time of the request.
+# The parts of a signed URL that depend on the time of the request: when it expires (`se`), and the signature (`sig`).
+# They are removed before two requests are compared.
 TIME = re.compile(r"(?<=[?&])(?:se|sig)=[^&]*&?(?=.*&sv=)")
 
 
@@ -186,7 +188,7 @@ async def compare(
     plain = await sent(served, uri, signed=signed)
     stored = [headers.get("authorization") for _, target, headers in plain if target != "/token"]
     assert len(stored) == 4
-    # obstore writes to GCS with an empty token where there is no identity.
+    # Without an identity, obstore writes to GCS with an empty token. So `Bearer` alone is no identity.
     assert set(stored) - {None, "Bearer"} == identity
     for name, value in table.items():
         for each in (value, "no value"):

@@ -108,7 +108,7 @@ def says_changed(case: Case, *, creates: bool) -> bool:
     """Whether a store answers a conditional write so when the object has been changed: nothing was written."""
     if case.status == 404:
         return not creates and case.code not in ("NoSuchBucket", "ContainerNotFound", "NoSuchUpload")
-    # A code that nobody knows says no more than the status.
+    # With an unknown code, the status decides alone, and 409 and 412 mean that the object has been changed.
     return case.status in (409, 412) and (case.changed or case in UNKNOWN)
 
 
@@ -121,7 +121,8 @@ CASES = [pytest.param(name, case, id=f"{name}-{case}") for name in OPERATIONS fo
 async def test_every_answer_to_every_operation_is_the_right_error(name: str, case: Case) -> None:
     async with hand_made(answering(case)) as served:
         found = await outcome(OPERATIONS[name], s3(served.url))
-    # A HEAD has no body, and so no code: the status alone decides. Nor does the client tell the code of a redirect.
+    # In two cases, the error code is not known. The reply to a HEAD has no body, so its status alone decides, and 400
+    # and 409 are transient. And obstore does not say which code a redirect (307) has, so it is never transient here.
     transient = (case.store == "passes" and case.status != 307) or (name == "head" and case.status in (400, 409))
     transient = transient or (name == "head" and case.status >= 500 and case.status != 501)
     if case.status == 404:
@@ -150,7 +151,7 @@ CONDITIONS = [
     Case(412, "TargetConditionNotMet", "passes", "passes", changed=True),
     Case(409, "BlobAlreadyExists", "passes", "passes", changed=True),
     Case(409, "FileAlreadyExists", "passes", "passes", changed=True),
-    Case(409, "ConcurrentModification", "passes", "passes", changed=True),  # Ceph
+    Case(409, "ConcurrentModification", "passes", "passes", changed=True),  # the code of Ceph
 ]
 SEEN = ObjectInfo("file.json", 1, '"e"', 1.0, "1")
 
@@ -346,7 +347,7 @@ async def test_an_unknown_authority_is_for_a_person_to_mend(name: str, tls: ssl.
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_a_host_that_does_not_exist_is_for_a_person_to_mend(name: str) -> None:
-    # Some machines take long to find out.
+    # Some machines need long to find out that a host does not exist. So the time limit to connect is long.
     options: Any = {"allow_http": True, "connect_timeout": timedelta(seconds=BOUND_SECONDS)}
     found = await outcome(OPERATIONS[name], s3("http://no-such-host.invalid", client_options=options))
     assert isinstance(found, StorageError | TransientStorageError)

@@ -93,7 +93,7 @@ async def served(google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", server.url + "/token-of-user")
         # Google's client would ask about the bucket in a thread of its own, at any time after its first request.
         monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-        # Neither a developer's own credentials nor a metadata server of this machine.
+        # The tests must use neither the credentials of the developer nor a metadata server, if this machine has them.
         monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "nothing"))
         monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)
         yield server
@@ -392,7 +392,8 @@ async def test_a_wrong_clock_is_not_told_as_a_wrong_key(
         await store.put("x", b"x")
 
 
-# A pool of workloads has the number of a project in its name, and one of people has none.
+# The name of a pool for programs (workload) has the number of a project. If google-auth finds one, it may ask Google
+# for this project, which the tests must notice. The name of a pool for people (workforce) has none.
 POOLS = {
     "workload": "//iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/pool/providers/us",
     "workforce": "//iam.googleapis.com/locations/global/workforcePools/pool/providers/us",
@@ -436,7 +437,8 @@ async def test_federated_credentials_ask_for_a_token_alone_and_by_the_rules_of_t
     pool: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
-    # What google-auth and Airflow would ask by themselves ends here.
+    # Requests that google-auth and Airflow send by themselves go through the package `requests`; ours do not. Theirs do
+    # not follow the connection's rules (proxy, certificates), so each of them fails the test.
     monkeypatch.setattr("requests.sessions.Session.send", Mock(side_effect=AssertionError("not by these rules")))
     store = await opened(federated(way, pool, served.url, define, tmp_path, monkeypatch))
     assert served.asked == []
@@ -526,7 +528,8 @@ async def test_a_token_service_that_cannot_be_trusted_or_found_is_for_a_person(
             store = await opened()
             with pytest.raises(LearnosityError, match=re.escape(says)) as caught:
                 await store.put("x", b"x")
-            # A machine without any name server cannot tell a host that does not exist.
+            # On a machine without any name server, no host can be looked up. So the error is another one, and
+            # transient.
             assert not caught.value.transient or "could not be looked up" in str(caught.value)
         assert not served.asked
 
@@ -568,7 +571,7 @@ def told(served: HandMade) -> dict[str, Any]:
     tokens = [(urlsplit(each.target).path, claims(each)) for each in served.asked if "oken" in each.target]
     (stored,) = [each for each in served.asked if "oken" not in each.target and each.method in ("POST", "PUT")]
     headers = stored.headers
-    # obstore writes with an empty token where there is no identity.
+    # Without an identity, obstore sends an empty token: `Bearer` alone. It counts here as no header.
     authorization = headers.get("authorization", "Bearer").removesuffix("Bearer")
     seen = {"authorization": authorization, "payer": headers.get("x-goog-user-project")}
     return {"tokens": [each for at, each in enumerate(tokens) if each not in tokens[:at]], **seen}

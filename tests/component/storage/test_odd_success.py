@@ -340,7 +340,8 @@ async def test_all_pages_of_a_listing_come(cloud: str, monkeypatch: pytest.Monke
             await listed(store)
 
 
-# What a server lists for the folder `p/t/` with a delimiter: objects, folders, and whether that is such a listing.
+# Replies to a listing of the folder `p/t/` with the delimiter `/`: the objects and the folders that they name, and
+# whether they are valid. A valid reply names only what lies directly in the folder: `t/x` or `t/a/`, but not `t/a/x`.
 LEVELS: dict[str, tuple[list[str], list[str], bool]] = {
     "nothing": ([], [], True),
     "a folder": ([], ["t/a/"], True),

@@ -13,7 +13,7 @@ from learnosity.storage.store import Store
 from tests.component.api.hand_made import CONTINUE, Exchange, hand_made, reply
 from tests.component.storage.test_odd_success import CLOUDS, GIVEN, HTML, define, listed
 
-# What a login page has, too.
+# Headers of a login page that also has all headers of a store's reply. So the headers do not give it away.
 PAGE = {**GIVEN, "Content-Type": "text/html"}
 
 
@@ -59,7 +59,7 @@ async def test_a_redirect_to_another_host_is_an_error_and_is_not_followed(
                 await CALLS[call](store)
             assert server.asked
         assert not other.asked
-    if status != 307:  # S3 means it for a while
+    if status != 307:  # S3 sends 307 only for some time, so its error may be transient
         assert "another address" in str(caught.value) or "another region" in str(caught.value), caught.value
         assert not caught.value.transient
 

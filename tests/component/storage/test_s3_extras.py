@@ -65,7 +65,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
     },
     "several, with an ACL": {"ACL": "bucket-owner-full-control", "ServerSideEncryption": "AES256", "Tagging": "a=b"},
 }
-# Checksums: boto3 adds its own, and names its algorithm.
+# Headers that are not compared. Most are about checksums, which boto3 adds by itself.
 OWN = (
     "x-amz-checksum-crc32",
     "x-amz-sdk-checksum-algorithm",
@@ -194,7 +194,7 @@ async def test_a_write_by_boto3_needs_no_more_memory_than_it_says(
         for _ in range(42):
             yield bytes(1024 * 1024)
 
-    await store.put_stream("first", content(), None)  # loads what is loaded once
+    await store.put_stream("first", content(), None)  # loads modules: they must not count as memory of the write
     tracemalloc.start()
     try:
         await store.put_stream("second", content(), None)
@@ -454,7 +454,8 @@ async def test_a_field_that_is_null_or_empty_is_not_set(
     nulls: dict[str, Any], by_boto3: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with hand_made(s3_by_hand()) as served:
-        # Where a variable is not known, boto3 is asked.
+        # If there is a variable `AWS_…` that our code does not know, it asks boto3 for keys and address. So this
+        # variable decides which of the two ways is tested.
         monkeypatch.setenv("AWS_PROFILE_OF_NOBODY" if by_boto3 else "NOTHING", "x")
         extra = {"endpoint_url": served.url, "region_name": "us-east-1", **nulls}
         connection = {"conn_type": "aws", "login": "AKIA", "password": "secret", "extra": extra}

@@ -268,7 +268,8 @@ async def test_a_store_that_fails_is_told_once_and_not_used_again_for_this(
     assert [record.levelname for record in caplog.records if "one request failed" in record.message] == ["WARNING"]
     told = caplog.text + str(caught.value) + repr(caught.value.__cause__)
     assert not re.search(rf"{SECRET}|AKIAEXAMPLE|X-Amz|Signature", told)
-    # Those of the server are its own.
+    # No task of the write may be left running. The tasks of the test's server have `connected` in their text; they may
+    # run on.
     await ended(task for task in asyncio.all_tasks() - tasks if "connected" not in repr(task))
 
 

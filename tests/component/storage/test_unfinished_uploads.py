@@ -116,7 +116,8 @@ async def test_a_write_that_is_under_way_is_worth_another_try(aws: str, tmp_path
 
     async def chunks() -> AsyncIterator[bytes]:
         yield bytes(2 * MIN_PART_BYTES)
-        # Its upload may not have begun yet: until it is there to be given up, more of it comes.
+        # The upload may begin only after some more content. So more comes until `discard_unfinished` has found and
+        # discarded the upload.
         while not await store.discard_unfinished(""):
             yield bytes(1024)
         yield bytes(MIN_PART_BYTES)

@@ -131,7 +131,7 @@ async def test_a_store_that_says_of_a_new_object_that_it_has_changed_is_refused(
         if "if-none-match" not in asked.headers:
             await remembering(asked)
             return
-        if is_there:  # as where the reply to the first of two requests was lost
+        if is_there:  # the object is written, but the reply is 412: as if a lost reply made the client send twice
             given = asked.give
             monkeypatch.setattr(asked, "give", AsyncMock())
             await remembering(asked)

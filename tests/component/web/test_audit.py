@@ -32,7 +32,7 @@ async def test_a_row_is_what_airflow_shows_under_audit_log(monkeypatch: pytest.M
             yield made
             made.commit()
 
-    # SQLite keeps a database in memory per thread, so the row is written in this one.
+    # SQLite keeps a database in memory per thread, so the row is written in this thread, which also reads it.
     async def here(call: Any, *args: Any) -> Any:
         return call(*args)
 

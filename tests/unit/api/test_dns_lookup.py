@@ -41,7 +41,7 @@ class Dns:
         self.next: dict[str, Iterator[list[str]]] = {}
 
     def answer(self, host: str) -> list[str]:
-        host = host.rstrip(".")  # some clients leave it out
+        host = host.rstrip(".")  # some clients ask without the final dot
         self.asked.append(host)
         if host in self.next:
             return next(self.next[host])
@@ -55,7 +55,7 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
     made = Dns()
 
     async def getaddrinfo(self: asyncio.AbstractEventLoop, host: str, port: Any, **kwargs: Any) -> list[Any]:
-        found = made.answer(host) if leads(host) is None else [host]  # an address is no question
+        found = made.answer(host) if leads(host) is None else [host]  # an IP address is not looked up
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port or 0)) for each in found]
 
     monkeypatch.setattr(uvloop.Loop, "getaddrinfo", getaddrinfo)
@@ -308,7 +308,8 @@ async def test_clients_for_old_addresses_are_let_go_and_their_downloads_go_on(dn
         config = config_for("http://127.0.0.1")
         transfer = SignedTransfer(config)
         async with transfer:
-            # Plain http is for the own host alone; the policy of the URL is not what is tested here.
+            # Plain http is allowed only to the host of the API. So each host that is called counts as that host: what
+            # is tested here is not the policy.
             transfer._policy = UrlPolicy(HOST, plain_http=True)
             async with transfer.get(f"http://{HOST}:{port}/slow") as slow:
                 for host in hosts:

@@ -53,5 +53,5 @@ async def test_other_tasks_run_while_the_results_of_one_call_are_handed_out() ->
 
     await asyncio.gather(other(), *(wait(reference) for reference in api.jobs_by_reference))
     goes = "".join(each[0] for each in seen).split("o")
-    assert max(map(len, api.calls)) > polling.IN_ONE_GO  # a busy machine may need more calls than one
+    assert max(map(len, api.calls)) > polling.IN_ONE_GO  # not 50: on a busy machine, not all may be in one call
     assert max(map(len, goes)) <= polling.IN_ONE_GO

@@ -54,7 +54,7 @@ def test_ends_are_seen_sooner_by_many_waits_and_with_no_more_calls_by_any(
     usual_calls, usual = outcome(number, seconds, learns=False)
     calls, learned = outcome(number, seconds, learns=True)
     assert calls <= usual_calls * 1.1 + 3  # both have random parts; the gain of many waits is far larger
-    assert learned < usual * 1.1 or number < 20  # few waits have few calls to put off
+    assert learned < usual * 1.1 or number < 20  # few waits save few calls that could be made near the end
 
 
 @pytest.mark.parametrize("last", [3.0, 60.0, 400.0])
@@ -111,7 +111,7 @@ def test_the_times_of_so_many_kinds_are_kept() -> None:
 def test_an_expectation_moves_no_deadline_and_no_first_poll() -> None:
     times = times_of("kind")
     for _ in range(FEW):
-        times.note(0.0, 600.0)  # jobs of any length
+        times.note(0.0, 600.0)  # so the end is expected at any time up to 600 s
     now = time.monotonic()
     wait = Wait("job", 60, time.time() + 7, began=now, times=times, seen=now)
     begin = wait.expected(now)

@@ -97,7 +97,8 @@ def test_no_value_of_any_field_comes_back(path: str, saying: Callable[[str, str]
     value = FIELDS[path]
     field = path.rpartition(".")[2].partition("[")[0]
     text = saying(field, value)
-    # Whoever polls a job does not know what was sent; who sends a request does.
+    # For the errors of a request, it is known what was sent, so these values can be looked for. For the errors of a job
+    # it is not known. A value must be hidden in both cases.
     halted = {"reference": "r", "status": "halted"}
     told = [
         wording(text),

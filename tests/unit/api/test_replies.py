@@ -332,7 +332,7 @@ def test_records_are_a_list_whatever_the_shape(data: Any, records: list[Any]) ->
 def test_what_stands_at_the_top_level_beside_meta_and_data_is_kept() -> None:
     reply = parse_reply(200, b'{"next": "x", "meta": {"status": true}, "data": [1], "files": []}', names_files=True)
     assert (reply.meta, reply.data, reply.beside) == ({"status": True}, [1], {"next": "x", "files": []})
-    assert reply.next_page is None  # the list of jobs has its cursor in `meta`
+    assert reply.next_page is None  # the cursor is only read from `meta`, where the list of jobs has it
     bare = parse_reply(200, b'{"files": [1], "meta": {"status": true}}')
     assert (bare.data, bare.beside) == (None, {"files": [1]})
     assert not parse_reply(200, success([])).beside

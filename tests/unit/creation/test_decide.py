@@ -134,7 +134,7 @@ CASES = [
         says="Job mine of dataset",
         reference="mine",
     ),
-    # Started.
+    # The earlier attempt noted `started` last.
     Case(
         name="a job that was started is looked at first",
         noted=noted("started", job_reference="mine"),
@@ -182,7 +182,7 @@ CASES = [
             ("completed", Action.REATTACH, "(completed)"),
         )
     ),
-    # Uploading.
+    # The earlier attempt noted `uploading` last.
     Case(
         name="an upload that was cut short goes on",
         noted=noted("uploading", uploaded=(0, 2)),
@@ -207,7 +207,7 @@ CASES = [
         action=Action.START,
         says="has all its input",
     ),
-    # Initialising.
+    # The earlier attempt noted `initialising` last.
     Case(
         name="a dataset with input that may not have been initialised is left alone, because it has no job",
         noted=noted("initialising"),
@@ -260,7 +260,7 @@ CASES = [
         says="left alone",
         doubtful=True,
     ),
-    # Commencing.
+    # The earlier attempt noted `commencing` last.
     Case(
         name="a job that may have been started is asked for",
         noted=noted("commencing"),

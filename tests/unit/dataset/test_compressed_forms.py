@@ -94,7 +94,8 @@ def counted(packed: bytes, encoding: str, piece: int, most: int) -> UnpackedSize
     return found
 
 
-# Around the sizes at which the bytes that are counted at once come to an end.
+# `UnpackedSize` counts pieces of `_COUNTED_AT_ONCE` bytes. So most of these sizes are just below or above one or two
+# pieces, where a wrong count is most likely.
 SIZES = [
     1,
     9,

@@ -172,7 +172,8 @@ def test_names_that_clash_are_refused_before_anything_is_written(listed: list[st
     with pytest.raises(UnsafeNameError, match=says) as caught:
         check_names(listed)
     assert "nothing was written" in str(caught.value)
-    # Two groups of one name have no entries in a list, whose names could be declared.
+    # Landing itself names the files of groups: `groups/…/group.json`. The reply has no name for them. So if one is
+    # there twice, the message must not advise to declare `name`.
     can_declare = len(set(listed)) < len(listed) and not listed[0].startswith("groups/")
     assert ("declare that as `name`" in str(caught.value)) == can_declare
 

@@ -88,7 +88,7 @@ CLASSES = [("3A", 0), ("B", 1), ("3A", 2), ("B", 3), ("Lincoln", 1)]
         ("3a north", [("3A", 0)]),
         ("NORTH 3A", [("3A", 0)]),
         ("lincoln 3a", [("3A", 0), ("3A", 2)]),
-        ("coln 3", []),  # one character is a whole word
+        ("coln 3", []),  # a single character must be a whole word: `3` is not in `3A`
         ("b roosevelt", [("B", 3)]),
         ("b lincoln", [("B", 1), ("Lincoln", 1)]),
         ("b", [("B", 1), ("B", 3)]),
@@ -116,7 +116,9 @@ def test_the_rarest_word_is_searched_for_first(monkeypatch: pytest.MonkeyPatch) 
     for places, more in (([], False), (["rare"], True)):
         hits = search_names(content, "user rare", places=places)
         assert {each.name for each in hits.names} == {"rare user", "user of a rare kind"}
-        assert hits.more is more  # where a group may have the rare word, not every name with the other was looked at
+        # If a group is called `rare`, each user in it is a hit. So `user` is searched for, too, which is in more names
+        # than `_TRIES`: not all are checked, and there may be more hits.
+        assert hits.more is more
 
 
 @pytest.mark.parametrize("words", ["", " ", "a", " a "])
@@ -143,7 +145,6 @@ def test_every_name_is_found_by_itself_and_by_each_part(names: list[Name], data:
     if not known:
         return
     chosen = data.draw(st.sampled_from(known))
-    # A half of a surrogate pair cannot be written.
     expected = [each for each in names if each.name.casefold() == chosen.name.casefold()]
     hits = search_names(content, chosen.name).names
     if chosen.name == chosen.name.strip():

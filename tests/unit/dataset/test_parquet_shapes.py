@@ -122,7 +122,7 @@ UNREAD: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("shape", UNREAD)
 async def test_rows_in_another_shape_are_refused(tmp_path: Path, kind: str, shape: str) -> None:
     if (kind, shape) == ("items", "by id in a group"):
-        return  # questions of a group stay in its row
+        return  # questions in a group become a cell of the group's row
     with pytest.raises(IncompleteDatasetError, match=REFUSED):
         await rows(tmp_path, {**GOOD, "b.json": UNREAD[shape](kind)})
 
@@ -165,7 +165,7 @@ async def test_what_stands_beside_rows_is_passed_over(tmp_path: Path, beside: di
     assert set(await users(tmp_path, {"b.json": content})) == {"u2"}
 
 
-# Helper files: none of their rows is a result for sure.
+# Helper files: no row of them is certainly a result. So none of these files may be refused.
 HELPERS: dict[str, Any] = {
     "meta": {"input": {"num_users": 3}, "output": {"num_files": 2}},
     "timing": {"request": {"file_count": 1}, "result": {"count_rows": 2}, "timing": {"num_retries": 0}},

@@ -175,7 +175,8 @@ def of(snippets: tuple[Snippet, ...], tool: str) -> str:
 
 
 def as_text(rows: list[dict[str, Any]]) -> list[str]:
-    # A column of numbers with a gap has floats in pandas, Spark leaves out one without any value, and orders the files.
+    # Makes the rows of all tools alike. pandas turns the numbers of a column with a gap into floats. Spark leaves out a
+    # column without any value, and reads the files in another order.
     def plain(value: Any) -> Any:
         return float(value) if isinstance(value, int) else value
 

@@ -115,7 +115,8 @@ def test_a_file_about_the_dataset_does_not_hide_packed_groups(helpers: list[str]
     found = group_files([*helpers, "group.json.gz", "d1/group.json.gz"])
     assert (found[()], found[("d1",)]) == ("group.json.gz", "d1/group.json.gz")
     assert not set(found.values()) & {each for each in helpers if each.endswith(".json")}
-    # Where no packed file is about a group, the plain ones are the groups.
+    # A file called `index` may be about the dataset or about a group. Here, no packed file has another name. So the
+    # plain ones are taken for the groups.
     twins = ["index.json", "index.json.gz", "d1/index.json", "d1/index.json.gz"]
     assert group_files(twins) == {(): "index.json", ("d1",): "d1/index.json"}
 
@@ -135,7 +136,7 @@ def test_a_file_about_the_dataset_does_not_hide_packed_groups(helpers: list[str]
 def test_a_packed_file_beside_groups_hides_none_of_them(strays: list[str], name: str) -> None:
     plain = [f"{name}.json", f"d1/{name}.json"]
     assert group_files([*plain, *strays]) == {(): plain[0], ("d1",): plain[1]}
-    # Where packed files are in all of these folders, the plain ones describe them.
+    # Here, each plain file has a packed one beside it. So the packed files are the groups, and the plain describe them.
     packed = ["group.json.gz", "d1/group.json.gz"]
     assert group_files([*plain, *packed]) == {(): packed[0], ("d1",): packed[1]}
 
@@ -174,7 +175,8 @@ def test_two_groups_never_get_one_file(files: list[str], groups: list[str], shap
     paths = ["g/group.json", *map(shape.format, files)]
     found = group_files(paths[::order])
     assert [found[(group,)] for group in groups] == paths[1:]
-    # The last group of a file is the one that its page names.
+    # `found` may have a file under two names: as it is written, and decoded. The last one is the name of its group: it
+    # is shown on the page of the file.
     assert {path: group for group, path in found.items() if group} == {
         path: (group,) for path, group in zip(paths[1:], groups, strict=True)
     }

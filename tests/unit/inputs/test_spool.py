@@ -353,7 +353,8 @@ def test_chunks_make_no_difference_to_large_files(chunk: int, damage: int) -> No
 @given(st.lists(LINE.filter(lambda line: b"\n" not in line), min_size=1, max_size=30), SCHEMA)
 @settings(max_examples=200)
 def test_a_line_is_bad_among_others_exactly_when_it_is_bad_alone(lines: list[bytes], schema: RecordSchema) -> None:
-    if not is_object(lines[0]):  # the begin may be that of another kind of file
+    # If the first line is no object, the file may be taken for another format, such as CSV. So an object comes first.
+    if not is_object(lines[0]):
         lines = [b"{}", *lines]
     known: set[str] = set()
     bad: list[int] = []

@@ -262,9 +262,9 @@ class TestText:
     @pytest.mark.parametrize("end", ["\n", "\r\n"])
     @pytest.mark.parametrize("name", ["東京都", "Школа имени Ломоносова", "Σχολείο", "بيروت"])
     def test_below_a_header_of_latin_letters_any_script_may_follow(self, name: str, end: str, codec: str) -> None:
-        for before in ("", end):  # without a mark, as bcp of SQL Server writes it
+        for before in ("", end):  # also below an empty line
             lines = ["user_id\tdistrict\tschool", *(f"u{number}\t{name}\t{name}" for number in range(40)), ""]
-            content = (before + end.join(lines)).encode(codec)
+            content = (before + end.join(lines)).encode(codec)  # no byte order mark, as bcp of SQL Server writes it
             assert spooled(source(content, "users.txt", chunk=7))[-1] == user("u39", name, name)
 
     def test_a_letter_is_not_cut_between_pieces(self) -> None:

@@ -236,7 +236,8 @@ def test_however_a_listing_is_cut_into_pages_each_address_has_the_same_name(file
     whole = asyncio.run(names_of([files]))
     try:
         assert asyncio.run(names_of([files[begin:end] for begin, end in pairwise(edges)])) == whole
-    except UnexpectedReplyError:  # a later page has a name again; the plan would refuse all of them
+    except UnexpectedReplyError:
+        # Two pages have a file of the same name. On one page, such a listing is read, and the plan refuses it later.
         assert len(set(whole[1])) < len(whole[1])
 
 

@@ -327,7 +327,8 @@ def test_a_page_that_only_the_end_of_the_connection_ends_is_told_as_a_page(body:
 def test_a_damaged_gzip_body_of_which_nothing_says_the_size_is_no_file(body: bytes, piece: int) -> None:
     with pytest.raises(ChangedFileError, match="gzip content is damaged, or ends too early"):
         feed(open_ended("a.json", "gzip"), body, piece)
-    # Where the end of the body is known, it is the file as the store has it.
+    # If the reply says its length, nothing was lost on the way: the file is damaged at its source, too. It is landed as
+    # it was served.
     feed(offered(ResultFile("a.json"), "url", download(len(body), None, "gzip")), body, piece)
 
 

@@ -181,7 +181,9 @@ async def test_a_run_that_publishes_while_this_one_compares_is_seen_before_anyth
     store, changes = await both_landed(scene), list[int]()
     store.changed = lambda: changes.append(store.calls)
     await publish_run(store, "second")
-    for call in range(2, changes[1]):  # the first change is its claim
+    # `changes[0]` is the call that writes the claim of this run, an empty note. `changes[1]` is the first call that
+    # changes more than that.
+    for call in range(2, changes[1]):
         store = await both_landed(scene)
         store.meets_at, store.changed = call, partial(check, store)
         store.other = partial(publish_run, store, "first")

@@ -126,7 +126,7 @@ async def test_the_right_bytes_are_enough_whatever_their_entity_tag_is(path: str
 
 async def test_a_manifest_that_another_run_removes_meanwhile_is_no_final_error(monkeypatch: pytest.MonkeyPatch) -> None:
     store = await landed(LAYOUT.manifest)
-    store.tag = '"another"'  # so the object is read
+    store.tag = '"another"'  # another tag proves nothing, so the manifest is read and compared
     read_all = store.read
 
     def read(path: str) -> Iterator[bytes]:

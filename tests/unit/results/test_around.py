@@ -138,7 +138,7 @@ def test_what_says_beside_the_data_that_they_are_a_part_is_not_passed_over(data:
     reading = around(data, beside)
     assert isinstance(reading, NotUnderstood), reading
     for key in beside:
-        assert f'"{key}"' in reading.sketch or key in ("b.csv", "b.json")  # a name is masked
+        assert f'"{key}"' in reading.sketch or key in ("b.csv", "b.json")  # the sketch masks the name of a file
 
 
 @pytest.mark.parametrize("data", DATA.values(), ids=DATA)
@@ -197,7 +197,8 @@ LEGAL: list[dict[str, Any]] = [
 def test_what_usually_stands_beside_the_data_and_says_nothing_about_them_is_accepted(beside: dict[str, Any]) -> None:
     for data in ({"files": [A, B]}, [{"files": [A, B]}]):
         assert names(around(data, beside)) == AB
-    counts_the_list = beside.get("records") == 1  # of a list of files, it would be 2
+    # `"records": 1` fits the data above, where one object has both files. For the list `[A, B]` it would be wrong.
+    counts_the_list = beside.get("records") == 1
     assert counts_the_list or names(around([A, B], beside)) == AB
     assert counts_the_list or names(around([A, B], beside, {"files": "data[]", "url": "url", "name": "name"})) == AB
 
@@ -361,7 +362,8 @@ def test_what_stands_beside_a_declared_list_is_judged(key: str, more: dict[str, 
     in_meta: dict[str, Any] = {key: {"list": [A, B], **more}}
     assert not isinstance(around(None, {}, declared | {"files": f"meta.{key}.list[]"}, **in_meta), Files)
     assert names(around(None, {key: {"list": [A, B]}}, declared)) == AB
-    if key in ("records", "box"):  # any other may be a count, and this object is not understood as one
+    # `hits`, `found` and `page` usually have a number. An object there that has an unknown key is not understood.
+    if key in ("records", "box"):
         assert names(around(None, {key: {"list": [A, B], "took": 3}}, declared)) == AB
 
 

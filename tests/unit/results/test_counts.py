@@ -56,10 +56,11 @@ class TestWords:
                     assert is_read(read(data, **{key: number})) == right, (key, number, data)
                 declared = read({"x": USERS, key: number}, {"inline": "data.x"})
                 assert is_read(declared) == right, (key, number)
-                # The files have so many rows, or it is a count of users beside a list of questions.
+                # Beside files, the number is that of the rows or users in the files. So it is not compared.
                 assert names(read({"files": [A, B], key: number})) == ["a.json", "b.csv"]
                 assert names(read({"url": at("a.json"), key: number})) == ["a.json"]
-                # Beside rows of questions, a count of users is a statistic.
+                # Beside rows of questions, a count of users is a statistic, and is not compared. A count of rows is
+                # compared: there is one row, and none of these numbers is 1.
                 for beside in ({"questions": [ROW]}, {"rows": [ROW]}, {"items": [ROW]}):
                     if not isinstance(number, dict):
                         assert is_read(read({**beside, key: number})) == (thing not in ("row", "line"))
@@ -106,7 +107,7 @@ class TestWords:
                 files = [A, B] if place != "urls" else [A["url"], B["url"]]
                 assert not is_read(read({box: {place: files, key: 500}}))
                 assert is_read(read({box: {place: files, key: 2}}))
-        # Beside rows, items may be those that the rows are about.
+        # Beside rows, `item_count` may count the items that the rows are about: here, two rows are about one item.
         rows = [{"item_reference": "i1", "question_reference": f"q{n}", "p_value": 0.4} for n in (1, 2)]
         assert is_read(read({box: {"questions": rows, "item_count": 1}}))
 
@@ -120,7 +121,8 @@ class TestWords:
             assert is_read(read({**LEAF, key: 0}))
             assert not is_read(read({**ROOT, key: 5}))
             assert not is_read(read({**LEAF, key: 5}))
-            # A count of folders is not one of files.
+            # A file counts as a child of its folder, but not as a folder: for `north`, which has one file and no
+            # folder, `folder_count` is 0.
             north = {"name": "n", "files": [A], key: 0 if thing == "folder" else 1}
             south = {"name": "s", "children": [B], key: 1}
             assert is_read(read({"folders": [{"name": "n", "files": [A], key: 1}]})) == (thing != "folder")
@@ -134,7 +136,8 @@ class TestWords:
     @pytest.mark.parametrize("key", ["has_children", "hasChildren", "has_subgroups", "has_child_groups", "hasFolders"])
     def test_children_that_are_not_named_are_missed(self, key: str) -> None:
         assert is_read(read({**ROOT, key: True}))
-        assert is_read(read({"group_path": [], "groups": [{"group_name": "n", key: True}]}))  # it is asked for
+        # The group `n` is requested after this reply. Its own reply then names its children.
+        assert is_read(read({"group_path": [], "groups": [{"group_name": "n", key: True}]}))
         assert is_read(read({"name": "d", "children": [A, B], key: True}))
         for flag, right in ((True, False), (1, False), ("true", False), (False, True), (None, True), ("no", True)):
             for data in (LEAF, {"group_path": ["n"], "groups": []}, {"report": USERS[0]}, USERS[0]):
@@ -271,7 +274,8 @@ class TestRecordsAndItems:
                     assert names(read(data)) == ["a.json", "b.csv"], key
                 assert names(read({"files": [A, B], key: number}, {"files": "data.files", "url": "url"}))
                 assert names(read({"files": [A, B], "info": {key: number}})) == ["a.json", "b.csv"]
-            # It is of the listing, where this names its entries so, or where it is given beside pages.
+            # The number is that of the listed files in two cases: the list has the same word as its key, as in
+            # `items` and `item_count`, or the number of a page stands beside.
             for number, right in ((5, False), ("5", False), (2, True)):
                 paged: tuple[Any, ...] = (
                     {f"{thing}s": [A, B], key: number},

@@ -37,7 +37,9 @@ from tests.unit.results.replies import (
 RESULTS = {"files": "data.dataset.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}
 ITEM = {"href": at("q"), "key": "d/a.json", "size": 7}
 
-_OF_FOLDERS = {"folders", "subfolders", "children"}  # a declaration does not say which folders there are
+# Keys that a test below leaves out. A declaration only says where the files are. So it is not known how many folders
+# there are, and a count of folders is not compared.
+_OF_FOLDERS = {"folders", "subfolders", "children"}
 
 
 def reply_of(items: Any, **more: Any) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class TestDeclaration:
                 as_guessed = read({("csv" if each == "x" else each): value for each, value in data.items()})
                 assert type(read(data, results)) is type(as_guessed), data
                 assert isinstance(read(data, results | {"count": "length(data.x)"}), Files)
-            # In the entry of a file, it is about the file.
+            # In the entry of a file, the number is about this file. So it is not compared with the number of files.
             if key not in ("urls", "url"):
                 assert isinstance(read({"x": [A | {key: number}]}, results), Files)
                 assert isinstance(
@@ -207,11 +209,11 @@ class TestDeclaration:
         for reading in (read({**data, key: "c"}, results), read(data, results, **cast(dict[str, Any], {key: "c"}))):
             assert "the declared `next` finds nothing, and the reply has" in why(reading)
             assert key in why(reading)
-        # No cursor has a value: the key may be left out on the last page.
+        # No key in the reply has a cursor, so this may be the last page, which lacks the declared key.
         for nothing in (None, ""):
             assert names(read({**data, key: nothing}, results)) == ["a.json"]
         assert names(read(data, results)) == ["a.json"]
-        # A way out: where the key is missing, the listing ends.
+        # With `|| ''`, the declaration itself says that the listing ends where the declared key is missing.
         assert names(read({**data, key: "c"}, results | {"next": f"({path}) || ''"})) == ["a.json"]
 
     @pytest.mark.parametrize("after", ["b", "QVFIUjE1", "MTIz"])
@@ -226,7 +228,7 @@ class TestDeclaration:
             else:
                 reading = read(files, results, paging={"cursors": cursors})
             assert names(reading) == ["a.json"], path
-        # The path is misspelt, or the reply has another cursor.
+        # Here the reply is refused: the declared path is misspelt, or the reply has one more cursor.
         for path in ("data.paging.nxt", "data.pagin.next", "meta.next", "data.paging.cursors.aftr", "next"):
             results = {"files": "data.x", "url": "@", "next": path}
             assert why(read({**files, "paging": {"cursors": cursors}}, results)), path

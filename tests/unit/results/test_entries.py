@@ -33,11 +33,13 @@ BAD: dict[Kind, Any] = {
     "count": 9,
     "children": True,
 }
-# These may be about the file: its rows, its pages, its place among others.
+# In the entry of a file, keys of these kinds may be about this file: its rows, its pages, its place among others. So
+# they refuse nothing there.
 ABOUT_THE_FILE: tuple[Kind, ...] = ("last", "pages", "page", "offset", "limit", "count")
 SHARES = ("percent", "percentage")
 KEYS = [(key, kind) for kind, text in _VOCABULARY.items() for key in text.split()]
-# More content, more files, more groups, more pages.
+# What may be more of the dataset: content, files, groups, pages. Beside the address of a file it would not land, so the
+# reply is refused.
 MORE: dict[str, dict[str, Any]] = {
     "rows": {"rows": [ROW, ROW]},
     "rows of unknown fields": {"rows": [{"question": "q"}]},
@@ -99,7 +101,7 @@ def is_refused(reading: Reading) -> bool:
     return isinstance(reading, NotUnderstood | NotReady | Failed)
 
 
-# Content, each in a form in which it may stand under any key.
+# Rows of results in each form in which they are recognised, whatever the key above them.
 CONTENT: dict[str, Any] = {
     "rows": [ROW, ROW],
     "a row": ROW,
@@ -124,7 +126,8 @@ def test_content_is_not_passed_over_at_any_place_beside_a_file(key: str, value: 
             assert is_refused(read(data)), data
 
 
-# Keys whose value describes the file or the reply. A text under them may be long, or have several lines.
+# Keys whose value describes the file or the reply. A text under them may be long, or have several lines. So only what
+# is in the text can show that it is rows.
 KNOWN = sorted(
     {key for key in ENTRY_WORDS if not key.startswith("next")} | {key for key, kind in KEYS if kind == "remark"}
 )
@@ -151,7 +154,8 @@ def test_rows_as_text_are_not_passed_over_under_a_known_key(key: str, text: str)
             try:
                 assert is_refused(read(data)), data
             except UnsafeNameError:
-                assert key not in ("x", "message")  # the text would be the name of a file
+                # Keys such as `name` give the name of a file: there, the text is refused as a name.
+                assert key not in ("x", "message")
 
 
 @pytest.mark.parametrize("text", ["one line\nand another", "x" * 300, "score\n", '{"by": "user_id"}'])
@@ -161,9 +165,10 @@ def test_a_description_may_be_long_and_have_several_lines(text: str) -> None:
             assert at("a.json") in urls(read(data)), data
 
 
-# One row, in short and with its line end. No measure proves it.
+# Short texts of one row. They have no measure such as `score`, which would prove that they are rows. Only their form
+# and the line end behind them show it.
 SHORT_ROWS = ['{"user_id":"u1","sessions":3}', "u1,0.5", '["u1",0.5]', "u1\t0.5", "u1;0.5"]
-# The same as JSON in other texts.
+# Such a row as JSON within other text: in quotes, as an event, as a call of JavaScript, as Python writes it.
 SHORT_ROWS += [r'"{\"user_id\": \"u1\", \"marks\": 3}"', '{"user_id": "u1", "x": 3};']
 SHORT_ROWS += ['data: {"user_id": "u1", "x": 3}', 'callback({"user_id": "u1", "x": 3});']
 SHORT_ROWS += ["{'user_id': 'u1', 'x': 3} ", '[["u1", 3]] .']
@@ -189,7 +194,8 @@ def test_a_sentence_with_its_line_end_is_no_row(sentence: str, end: str) -> None
         assert names(read(data)) == ["a.json"]
 
 
-# The first line of each has names of documented fields between commas, but no line below it is a row.
+# The first line of each names documented fields, like the heading of a table. But either no line below has as many
+# cells, or the heading has only one cell: then any line of a description would fit it.
 ABOUT_COLUMNS = [
     "Results include mean, median, score, and population\nfor all groups.",
     "user_id, score\nare the columns of each file.",
@@ -258,7 +264,8 @@ def test_only_a_number_is_the_number_of_files_in_an_archive(value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["3\n", "3\nfiles", "x" * 250, '[{"p_value":0.4}]'])
-@pytest.mark.parametrize("key", [each for each in COUNTS if each != "hits"])  # a text under `hits` is read as data
+# Without `hits`: a text under this key is no count, but possible content.
+@pytest.mark.parametrize("key", [each for each in COUNTS if each != "hits"])
 def test_a_count_that_is_a_text_is_unclear_at_any_place(key: str, text: str) -> None:
     for data, meta in (
         ({"files": [A]}, {key: text}),
@@ -286,7 +293,7 @@ class TestObjectsThatAreNoEntries:
             if kind == "cursor":
                 assert isinstance(reading, Files)
                 assert reading.next_cursor == "c2"
-            elif key in ("records", "count"):  # these are as a rule those of the file
+            elif key in ("records", "count"):  # as a rule, such a number counts what is in the file
                 assert names(reading) == ["a.json"]
             else:
                 assert is_refused(reading), data
@@ -348,7 +355,7 @@ class TestEntries:
     @pytest.mark.parametrize(("key", "kind"), KEYS)
     def test_what_an_entry_says_is_about_its_file(self, key: str, kind: Kind) -> None:
         for data in listed(A | {key: BAD[kind]}):
-            # The list may have a next page. What an entry says is not about that page.
+            # What an entry says is about its file. So the result is the same if the list has a next page.
             for reading in (read(data), read(data, next="c3")):
                 if kind in ABOUT_THE_FILE or key in SHARES:
                     assert at("a.json") in urls(reading)

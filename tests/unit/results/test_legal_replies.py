@@ -26,7 +26,7 @@ def meta(key: str, value: Any) -> dict[str, Any]:
 class TestTexts:
     @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
     def test_a_mark_inside_a_value_ends_no_line(self, mark: str) -> None:
-        json_mark = mark if ord(mark) >= 32 else " "  # JSON has no such mark in a text
+        json_mark = mark if ord(mark) >= 32 else " "  # JSON allows no control character in a text
         lines = "".join(f'{{"user_id":"u{json_mark}{number}","score":1}}\n' for number in range(2))
         for text in (lines, lines.replace("\n", "\r\n"), lines.strip(), lines.replace("\n", "\r")):
             assert kind(read({"files": [{"name": "a.ndjson", "content": text, "row_count": 2}]})) is Inline
@@ -287,7 +287,7 @@ class TestBesideRows:
         for beside in ("activity", "activity_id", "level", "organisation", "period"):
             assert kind(read({key: [A, B], beside: value})) is Files, beside
             assert kind(read({"report": {beside: value, key: [A, B]}})) is Files, beside
-        # One of several lists may be missing.
+        # Beside another list of files, such a value may stand in the place of a list, whose files would be missing.
         for other in ("math_files", "other_urls"):
             assert kind(read({"some_files": [A, B], other: value})) is not Files
         for named in ({"north": [A], "south": value}, {"files": {"csv_files": [A], "south": value}}):
@@ -335,7 +335,8 @@ class TestBesideRows:
 
 
 LEVELS = [{"key": "district", "label": "District"}]
-# Fields of the request that a reply repeats beside `file_count`.
+# Fields of the request that a reply repeats beside `file_count`. Then `file_count` is a field of the request, too: the
+# number of input files.
 ECHOED: tuple[dict[str, Any], ...] = (
     {"dataset_type": "activity-summary-by-group"},
     {"groups": LEVELS},

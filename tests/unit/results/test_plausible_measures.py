@@ -43,7 +43,8 @@ def test_the_values_of_a_row_are_not_lost(named: dict[str, Any]) -> None:
     for key in EMPTY_LISTS:
         if key not in ("files",):
             assert not isinstance(read({**named, key: []}), Empty)
-    assert names(read({**named, "files": [A, B]})) == AB  # it says whose files they are
+    # Without a measure, `named` is no row: it only says whose files they are.
+    assert names(read({**named, "files": [A, B]})) == AB
 
 
 def test_statistics_without_a_name_are_not_lost() -> None:

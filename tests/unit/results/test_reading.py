@@ -390,7 +390,8 @@ class TestEmpty:
 
     @pytest.mark.parametrize("field", sorted(ROW_FIELDS))
     def test_a_row_with_an_empty_list_in_it_is_no_empty_dataset(self, field: str) -> None:
-        # Who asked for files may stand beside an empty list of files. A measure is a result in any place.
+        # Beside an empty list of files, a field such as `user_id` may only say whose files are listed. So these lists
+        # are left out for it. A measure is a result beside any list.
         for key in (LISTING_KEYS | FORMAT_KEYS) - (frozenset() if field in MEASURES else FILE_LISTS):
             row = {field: 3, key: []}
             for data in (row, [row], {"report": row}, {"data": row}, {"files": [], "x": row}, {field: 3, key: {}}):
@@ -726,7 +727,8 @@ class TestInline:
         self, key: str, number: type[Any], name: str, text: str
     ) -> None:
         size = len(text.encode())
-        more = size + (5 if text.endswith("\n") else 3)  # fewer could be line ends
+        # A smaller difference could come from line ends: there is none at the end, or each has two bytes (`\r\n`).
+        more = size + (5 if text.endswith("\n") else 3)
         for spelling in (key, key.upper()):
             assert "shorter than" in why(read([{"name": name, "content": text, spelling: number(more)}]))
             # The number may be that of the characters, of the rows, or of a packed file, and the whole text is there.

@@ -120,6 +120,6 @@ def test_a_reply_may_be_nested_as_deep_as_it_likes(levels: int) -> None:
         data = {"files": data} if level % 2 else [data]
     reading = classify({"status": True}, data, dataset_id=ID)
     assert isinstance(reading, Files if levels <= 60 else NotUnderstood)
-    # Python takes a deep value apart by recursion.
+    # The value is taken apart here, level by level. So Python need not free it at once, which may take recursion.
     while isinstance(data, dict | list) and data:
         data = data.popitem()[1] if isinstance(data, dict) else data.pop()

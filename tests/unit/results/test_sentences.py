@@ -531,7 +531,7 @@ class TestSentences:
             assert isinstance(read({"files": [A, B], "detail": value}, DECLARED), NotUnderstood)
             counted = read({"files": [A, B], "message": text, "status_text": text}, COUNTED, message=value)
             assert names(counted) == AB
-        if not text.endswith(".csv"):  # such a text may be the name of a file
+        if not text.endswith(".csv"):  # such a text may name a second file of the entry, so it is refused
             assert names(read({"files": [A | {"message": text}, B]})) == AB
 
     @pytest.mark.parametrize("text", MORE)

@@ -125,7 +125,8 @@ class TestSignals:
             {"id": 7, "": value},
             {key: value, "x": "y"},
         ):
-            # A whole number under another key is a number of something. A declaration is enough for such a key.
+            # Under another key than that of the flag (`x`), 0 is no flag: it is a number of something. With a
+            # declaration, no value under such a key is a flag.
             is_flag = "x" not in inside or key in inside
             assert isinstance(read({"files": [A], key: inside}), NotReady) == (is_flag or type(value) is not int), (
                 inside
@@ -300,7 +301,9 @@ class TestSignals:
                 reading = classify({"status": True, **meta}, data, dataset_id=ID)
                 assert isinstance(reading, Files) == is_whole, (data, meta)
             declared = read({"x": {"files": [A], **box}}, {"files": "data.x.files", "url": "url"})
-            if form != "keys" or not is_whole:  # a declaration has no `last` that is an address
+            # With a declaration, a text right under `last` has to be a flag. An address there is not understood, so the
+            # reply is refused, also where it is whole.
+            if form != "keys" or not is_whole:
                 assert isinstance(declared, Files) == is_whole
             assert isinstance(read({"rows": [ROW], **box}), Inline) == is_whole
             if not is_whole:
@@ -459,7 +462,7 @@ class TestSignals:
             assert names(read({"files": [A], "dataset": value})) == ["a.json"]
         for key in ("kurs", "курс", "编号", "—", "", "k" * 81):  # no key for an id, in any alphabet
             assert names(read({"files": [A], "dataset": {key: OTHER}})) == ["a.json"], key
-        # The id of an object that has the id of the dataset as well is an id of its own.
+        # If an object also has the id of the dataset, its `id` is something else. So is the `id` of a listed file.
         assert names(read({"dataset": {"id": OTHER, "dataset_id": ID, "files": [A]}})) == ["a.json"]
         assert names(read({"datasets": [A | {"id": OTHER}, B | {"id": ID}]})) == ["a.json", "b.csv"]
         assert why(read({"files": [A], "dataset": "z.json"}))
@@ -656,7 +659,7 @@ class TestParts:
         assert not isinstance(read({"url": A["url"], key: 3}), Files)
         for other in (True, "until 2026-12-01", None, "yes"):
             assert isinstance(read({"files": [A, B], key: other}), Files), other
-        # Beside rows, it counts something else.
+        # Beside rows, such a key counts something else than the rows. So its number is not compared.
         for number in (200, "200", 12):
             for rows in ({"questions": [ROW]}, {"rows": [ROW]}, {"x": {"items": [ROW]}}):
                 assert isinstance(read({**rows, key: number}), Inline)

@@ -247,7 +247,8 @@ class TestTexts:
                 {"x": {key: 46, "files": [one]}, "y": {"files": [two], key: 54}, key: total},
             ):
                 assert isinstance(read(data), Files) == is_whole, (data, total)
-            # The sizes of the files are not all known, or there are more pages, or it is about something else.
+            # In these replies, `total` is not compared with the sizes. One size is not known, or there are more pages,
+            # or `total` is about something else, or the number of files is declared.
             assert names(read({"files": [one, B], key: total})) == AB
             assert names(read({"files": [one, two], key: total, "next": "c"})) == AB
             assert names(read({"files": [one, two], key: total}, next="c")) == AB

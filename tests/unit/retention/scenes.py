@@ -79,7 +79,7 @@ def check_promises(store: MemoryStore) -> None:
         manifest = decode_manifest(stored.content, where=path)
         layout = DatasetLayout(manifest.dataset_type, manifest.dataset_id)
         if path != layout.manifest:
-            continue  # somebody else's
+            continue  # not at the place of its dataset: a copy, which promises nothing
         assert layout.files in store.objects, path
         for entry in decode_files(store.objects[layout.files].content):
             there = store.objects.get(layout.data(entry.path))

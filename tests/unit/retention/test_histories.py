@@ -125,7 +125,9 @@ def test_what_must_stay_stays_and_the_rest_goes_wherever_the_worker_dies(
         try:
             finish(sweep("run" if same_run else f"run-{attempt}").apply(store, rule))
         except Killed:
-            store.clock += 0 if same_run else 3 * 3600  # another run waits until the mark of the killed one is stale
+            # The killed run has left its mark at the dataset: "this is being removed". The same run may go on at once.
+            # Another run may go on only when the mark is stale, after two hours.
+            store.clock += 0 if same_run else 3 * 3600
         check_promises(store)
     for number, case in enumerate(cases):
         if case.kind == "foreign":
@@ -252,7 +254,8 @@ def test_no_order_of_a_landing_and_removals_leaves_a_manifest_that_promises_abse
 
     finish(all_at_once())
     check_promises(store)
-    # Afterwards a landing alone goes through, once the marks of what was killed are old.
+    # A killed landing or removal has left notes or marks, which stop others for up to 26 hours. After that, a landing
+    # with nothing beside it succeeds.
     store.mix, store.die_at = None, None
     store.clock += 30 * 3600
     finish(remove("later"))

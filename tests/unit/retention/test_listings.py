@@ -169,7 +169,8 @@ async def test_files_that_may_be_left_are_told_also_if_unfinished_uploads_are_no
         assert "removed in part" in told
         assert "503 for now" in told
     else:
-        assert (one.report.goes, left(store) != set()) == ([], True)  # the next try goes on
+        # All files are removed, but the removal has not ended: its mark is left, so that the next try goes on.
+        assert (one.report.goes, left(store) != set()) == ([], True)
 
 
 async def test_a_dataset_of_which_a_store_lists_nothing_is_not_removed_while_its_files_ndjson_is_there() -> None:

@@ -15,7 +15,8 @@ from tests.memory_store import MemoryStore
 from tests.unit.retention.scenes import TYPE, begin, layout_of, publish, sweep
 
 ONE = layout_of(1)
-# The folders of a dataset. The marker of the dataset's own folder is not listed in it.
+# Folders in a dataset, each of which may have a marker: an empty object whose name ends with `/`. The folder of the
+# dataset itself is not among them, because a listing of it does not return its own marker.
 FOLDERS = ["data", "data/groups", "data/sub", "data/groups/0.json", "_landing", "_landing/run", "_landing/run/plan"]
 FOLDERS += ["_landing/other", "_removal", "_removal/x"]
 

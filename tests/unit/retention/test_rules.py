@@ -136,12 +136,12 @@ def test_rules_that_may_be_for_one_place_are_held_back(
     assert set(found) == ({1, 2} if held and type_of_other == "a" else set())
 
 
-# Of two paths below a folder: do they mean two places, or may they be one?
+# Two paths below a folder. True: they may be one place, so the rules for both are held back.
 LOCAL = [
     ("a", "never", False),
     ("never", "never-too", False),
     ("a", "no/such/folder", False),
-    ("a", "good/never", False),  # the link leads to a folder that is there
+    ("a", "good/never", False),  # `good` is a link to a folder that exists
     ("a", "good/b", False),
     ("a", "file/never", False),
     ("a", "broken", True),

@@ -77,7 +77,9 @@ def test_a_task_process_does_not_look_for_the_providers_that_know_uris(
     (tmp_path / "a.yaml").write_text(text)
     monkeypatch.setattr("airflow.sdk.definitions.asset._get_uri_normalizer", look)
     in_a_task_of("learnosity_a", monkeypatch)
-    with pytest.raises(AssertionError):  # a command such as `airflow dags test` names no task, and may store the DAG
+    # Without the id of a task, the file may be read by a command such as `airflow dags test`, which may store the DAG.
+    # Then Airflow has to bring the URI of the asset into its usual form, and looks for its providers.
+    with pytest.raises(AssertionError):
         dags.scheduled_dags(tmp_path)
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "create_dataset")
     assert list(dags.scheduled_dags(tmp_path)) == ["learnosity_a"]
@@ -86,7 +88,8 @@ def test_a_task_process_does_not_look_for_the_providers_that_know_uris(
 def test_the_dag_of_a_task_is_the_one_that_the_scheduler_knows(
     folder: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The first file of a name has it, however the name is written; a file of which the name is a part has another one.
+    # Three files contain or spell this name. 0a.yaml is the first that has it, with `_` written as `\x5F`, so its DAG
+    # counts. 0b.yaml has a longer name.
     (folder / "0a.yaml").write_text(TEXT.format(name='"of\\x5Fschool_17"') + "description: the first\n")
     (folder / "0b.yaml").write_text(TEXT.format(name="of_school_170"))
     known = dags.scheduled_dags(folder)["learnosity_of_school_17"]

@@ -255,7 +255,7 @@ class TestSchedule:
         expected = [pair for pair in pairwise(sorted(moments)) if pair[0].astimezone(begin.tzinfo).date() <= last]
         found = intervals(dag)
         assert [tuple(each) for each in found] == expected
-        # Airflow makes no task for a run whose logical date is outside of these.
+        # Airflow makes no task for a run whose logical date is before the task's `start_date` or after its `end_date`.
         for task in dag.tasks:
             assert all(task.start_date <= each.start <= task.end_date for each in found)
 

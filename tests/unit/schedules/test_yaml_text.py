@@ -86,7 +86,8 @@ def test_what_is_not_data_is_named_with_its_line(text: str, line: int, message: 
     with pytest.raises(YamlTextError) as error:
         read_yaml(text)
     assert message in error.value.what
-    assert error.value.line in (line, line + 1)  # the parsers differ about the end of a file
+    # An error at the end of a file: PyYAML's parser in C says the line after it, and that in Python the last line.
+    assert error.value.line in (line, line + 1)
 
 
 @pytest.mark.parametrize("letter", ["e", "é", "校", "😀", "\ufeff"], ids=ascii)
@@ -115,7 +116,7 @@ def laughs(levels: int) -> str:
     [
         pytest.param(laughs(9), f"more than {MAX_VALUES:,} values", id="billion laughs"),
         pytest.param("[" + "1, " * MAX_VALUES + "]", f"more than {MAX_VALUES:,} values", id="wide"),
-        # libyaml has a limit of its own, which may end it before.
+        # libyaml has its own limit of nesting, which may be reached first. Then the message is the second one.
         pytest.param("[" * 100_000, f"more than {MAX_DEPTH} levels|maximum nesting depth", id="deep list"),
         pytest.param("{a: " * 50_000, f"more than {MAX_DEPTH} levels|maximum nesting depth", id="deep mapping"),
         pytest.param("- " * 100_000, f"more than {MAX_DEPTH} levels", id="deep block"),

@@ -206,7 +206,8 @@ BRACKETS = "s3://c@b/team [EU]/"
 @pytest.mark.parametrize(
     ("prefix", "uri", "read", "refused"),
     [
-        # As a glob, these are folders such as `team E`; as a name, it is the listed folder.
+        # `team [EU]` has two readings: a glob, which finds folders such as `team E`, or the name of the listed folder.
+        # So the URI is taken, and each file that is found is checked.
         (BRACKETS, "s3://c@b/team [EU]/users.csv", ["team [EU]/users.csv"], ["team E/users.csv", "team U/users.csv"]),
         (BRACKETS, "s3://c@b/team [EU]/*.csv", [], ["team E/users.csv"]),
         (BRACKETS, "s3://c@b/team [[]EU]/users.csv", ["team [EU]/users.csv"], ["team E/users.csv"]),

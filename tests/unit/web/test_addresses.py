@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from learnosity.web.addresses import file_address, file_query, segment
 
-# What a browser encodes in a path (URL standard, path percent-encode set); the rest of ASCII stays.
+# The signs that a browser leaves as they are in a path, besides letters and digits. It encodes the "path percent-encode
+# set" of the URL standard.
 BROWSER_KEEPS = "!$%&'()*+,-./:;=@_~|[]"
 
 

@@ -217,7 +217,7 @@ def test_any_texts_are_thresholds_or_refused_and_what_is_kept_is_what_was_asked(
     assert kept.only == asked.only
     for name in ("hard", "easy", "poor"):
         assert getattr(kept.at, name) == getattr(asked.at, name)
-        assert len(again.get(name, "")) <= 30  # more is refused
+        assert len(again.get(name, "")) <= 30  # a page refuses a longer threshold in its address
     assert ItemQuery.of(hard="", easy="", poor="", only="").at == Thresholds()
 
 

@@ -320,7 +320,8 @@ class Markup(HTMLParser):
             self.dangers.append(f"{tag} to {target[:20]}")
 
 
-# Every route that has a DAG in its address, and every other one but the list.
+# All routes but those of the list. For a user who may not read a DAG, the list only leaves its datasets out. Each other
+# route has to answer 403.
 LISTS = {"/", "/datasets.csv"}
 DATA_ROUTES = sorted({route.path for route in app.routes if isinstance(route, APIRoute)} - LISTS)
 ROUTES = [

@@ -151,7 +151,8 @@ def test_a_task_of_which_other_instances_work_goes_on() -> None:
 def test_a_queued_run_waits_until_a_task_begins(begun: datetime | None) -> None:
     several = [Row(task_id) for task_id in OPERATORS]
     assert look([], "queued").headline == look(several, "queued").headline == "Waiting to start"
-    several[0].state, several[1].start_date = "success", begun  # a user has cleared the second task
+    # A user has cleared the second task: it has no state, but may still have the time when its earlier try began.
+    several[0].state, several[1].start_date = "success", begun
     assert look(several, "queued").headline == (
         "Waiting to start" if begun is None else DOING[OPERATORS["wait_for_job"]]
     )

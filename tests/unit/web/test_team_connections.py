@@ -87,8 +87,9 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     clear_secrets_backends_cache()
 
 
-# Where the connection is: in the vault, in the environment, in the database; each by team. Then the login that a page
-# uses; None = no connection; "?" = it may be either.
+# One connection in the vault, in the environment and in the database: its login by team, with None for all teams. Then
+# the login that a page uses. None = there is no connection. "?" = it cannot be told which of two the run used, so the
+# page uses none.
 PLACES: list[tuple[Has, Has, Has, str | None]] = [
     ({}, {}, {}, None),
     ({None: "all"}, {}, {}, "all"),

@@ -30,7 +30,8 @@ from tests.unit.web.test_app import GROUP_TYPE, GROUPS, ITEMS, OTHER_ID, Site, g
 __all__ = ["site"]
 
 
-# Groups whose names begin alike and have dots; each has a file and a folder of its name.
+# Groups whose names begin alike and have dots; each has files and mostly a folder of its name. The files of one group
+# must not be found by the beginning of the name alone: `aa` is not `aa.b`.
 DOTTED = {
     path: group(["x"])
     for name in ("a", "aa", "aa.b", "aab")
