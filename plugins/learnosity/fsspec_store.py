@@ -259,9 +259,9 @@ class FsspecStore:
 
     async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
         found = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
-        # `is_own` accepts all files in some folders below `prefix`, such as `data/`. But directly in `prefix`, it only
-        # accepts a few names, such as `manifest.json`, so it would refuse a temporary name there, which is random. So
-        # all temporary files directly in `prefix` are removed, without asking `is_own`.
+        # The `is_own` of a dataset accepts all files in some folders below `prefix`, such as `data/`. But directly in
+        # `prefix`, it only accepts a few names, such as `manifest.json`, so it would refuse a temporary name there,
+        # which is random. So all temporary files directly in `prefix` are removed, without asking `is_own`.
         staged = [path for path in found if path.rpartition("/")[0] == prefix or is_own(path)]
         await self.delete(staged)
         return len(staged)

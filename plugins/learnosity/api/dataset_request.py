@@ -34,8 +34,9 @@ MAX_ACTIVITIES = 10
 # The publication of a dataset adds an event to an Airflow asset, so that DAGs can be scheduled on it. Each dataset type
 # has its own asset. The URI of the asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
-# Name of a further asset, `x-learnosity://datasets/*`. It also gets an event for each dataset whose type is not in
-# `KNOWN_TYPES`. So one DAG can be scheduled on all other types, even if their names are not known when it is written.
+# Name of one more asset. Its URI is `x-learnosity://datasets/*`. If the type of a dataset is not in `KNOWN_TYPES`, this
+# asset gets an event, too, besides the asset of the type. So one DAG can be scheduled on all other types, even if their
+# names are not known when it is written.
 OTHER_DATASETS = "learnosity-other-datasets"
 
 

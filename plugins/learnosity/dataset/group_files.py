@@ -12,8 +12,8 @@ MAX_GROUP_DEPTH = 20
 # Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. A
 # file with such a name is preferred when the file of the root is looked for.
 _ROOT_NAMES = ("group", "root")
-# Names, without suffix, of files that describe the whole dataset, and no group, such as `meta.json`. The file in the
-# fewest folders is usually that of the root group, but `_root` passes over `meta.json` if there is a file such as
+# Names, without suffix, of files that describe the whole dataset, and no group, such as `meta.json`. The file nearest
+# to the top folder is usually that of the root group, but `_root` passes over `meta.json` if there is a file such as
 # `groups/group.json`. If all JSON files without `.gz` have such names, the groups must be in the files with `.gz`: see
 # `_is_helpers`.
 _ABOUT_NAMES = frozenset(

@@ -79,8 +79,8 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             return await _listed(prefix, pattern, open_store, error)
         except StorageError as listed:
             # `error` comes from a HEAD request, whose reply has no text. So wrong credentials or a wrong clock look
-            # like missing rights there. The reply to the listing has a text. If that names such a cause,
-            # `listed.denied` is false, and `listed` is raised, because it says more. Otherwise, `error` is raised.
+            # like missing rights there. The reply to the listing has a text. If `listed` has any other cause than
+            # missing rights, it is raised, because it says more. Otherwise, the first error is raised.
             raise error if listed.denied else listed from None
     return await _listed(prefix, pattern, open_store)
 

@@ -38,8 +38,8 @@ _USER_INFO = re.compile(r"://[^\s/?#@]{1,300}@")
 _LISTING_NAMES = frozenset(
     ("index", "self", "list", "listing", "manifest", "files", "datasets", "reports", "catalog", "directory", "contents")
 )
-# URL schemes that an error message may show. Any text may stand before `://`, so another scheme may be a value of the
-# reply, which no message may show. It is shown as `other`.
+# URL schemes that an error message may show. Any text may stand before `://`, so what looks like another scheme may be
+# a value of the reply, which no message may show. It is shown as `other`.
 _KNOWN_SCHEMES = ("http", "https", "s3", "gs", "abfs", "abfss", "az", "wasb", "wasbs", "file")
 
 

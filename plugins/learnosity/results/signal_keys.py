@@ -155,7 +155,7 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("count", _NUMBERS),
 )
 # `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. An object or a list under
-# one of these, without files and rows, may say that more pages follow, as in `{"paging": {"rest": "2 of 3"}}`. So
+# such a key, without files and rows, may say that more pages follow, as in `{"paging": {"rest": "2 of 3"}}`. So
 # `Signals.note_unread` refuses the reply if an unknown key in it, such as `rest`, has `true`, a number, or a text with
 # a digit. Under a key of the kind `next`, any text may name the next page, so there a text without a digit is enough.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")

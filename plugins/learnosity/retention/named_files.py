@@ -68,7 +68,7 @@ async def remove_named(
                     continue
                 if store.is_local:
                     # The store is a file server that fsspec reads. Its listing leaves out no file of the destination. A
-                    # file that exists and is not listed may be behind a link, and so elsewhere. So it is not removed.
+                    # file that exists and is not listed may be behind a link, and so outside. So it is not removed.
                     done.stay += await store.head(path) is not None
                     continue
                 missing.append(path)

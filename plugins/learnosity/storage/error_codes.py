@@ -77,7 +77,7 @@ ELSEWHERE = _refused(
     "Check the endpoint and `region_name` of the connection, and whether a proxy asks for a login in between.",
 )
 MOVING = Meaning(Verdict.PASSES, "the store sends requests to another address for now", ELSEWHERE.advice)
-# `CUT`: a reply breaks off. `NO_STORE`: a reply does not come from an object store, for example a login page.
+# `CUT`: a reply breaks off, or is an error with status 200. `NO_STORE`: it is from no object store, as a login page is.
 CUT = Meaning(Verdict.PASSES, "the reply is not whole")
 NO_STORE = _refused(
     "the reply is not that of such a store",

@@ -128,8 +128,8 @@ def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # `inputs.find` uses this entity tag to see whether an input file has changed. From the tag of a local file, it cuts
-    # off the inode number, which differs for a copy of the file. It gets the tag from here or, if the input URI names
-    # one file, from obstore. So this tag has the form of obstore's: inode number, time, size.
+    # `inputs.find` uses this entity tag to see whether an input file has changed. For `InputFile.lasting`, it cuts off
+    # the inode number of a local file, which differs for a copy of the file. It gets the tag from here or, if the input
+    # URI names one file, from obstore. So this tag has the form of obstore's: inode number, time, size.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

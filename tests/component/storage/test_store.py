@@ -106,7 +106,7 @@ async def test_an_object_is_replaced_only_where_nobody_has_changed_it_since(stor
     seen = await store.head("object")
     assert await store.replace("object", b"second", seen)
     assert await store.get("object") == b"second"
-    if not store.is_local:  # a file system cannot tell: it writes in any case
+    if not store.is_local:  # a local store cannot tell whether a file has changed since `seen`, so it overwrites it
         assert not await store.replace("object", b"of somebody who saw the first", seen)
         assert await store.get("object") == b"second"
 

@@ -48,8 +48,9 @@ class Outage:
         """The settings that make Airflow use the backend."""
         return {
             "AIRFLOW__SECRETS__BACKEND": "failing_vault.FailingVault",
-            # A package in site-packages is called `tests`, too, so this module is found by its own name. It has a
-            # folder of its own, because other modules beside it would hide packages, such as `statsd`.
+            # learnosity_sdk installs a package `tests`, which hides the folder `tests` here. So this module is imported
+            # from its own folder, under its own name. No other module is in this folder: `statsd.py` of
+            # `tests/integration`, for example, would hide the package `statsd`.
             "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY / "plugins", REPOSITORY, Path(__file__).parent))),
             "AIRFLOW__SECRETS__BACKEND_KWARGS": f'{{"outage": "{self.file}"}}',
         }
