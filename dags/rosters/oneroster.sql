@@ -4,12 +4,13 @@
 --   SET VARIABLE on_day = current_date;           -- enrollments of which day count
 --
 -- Each student gets one class. Only enrollments count that have the role student, are valid on that day, and are not
--- to be deleted. As in the standard, beginDate is the first day, and endDate the first day that is no longer in it. A date that is not
--- written as YYYY-MM-DD ends the query with an error, because nobody would know which enrollments are over. If several count for a student, a homeroom wins over other classes, then the enrollment that began
--- last, then the class with the lowest sourcedId. A student without such an enrollment is left out. The district is
--- the nearest organisation of type district above the school; if there is none, the organisation at the top. If two
--- groups below the same parent have the same name, their sourcedId is added, because Learnosity knows groups by
--- their names alone.
+-- to be deleted. As in the standard, beginDate is the first day, and endDate the first day that is no longer in it. A
+-- date that DuckDB cannot read, such as 09/01/2026, ends the query with an error, because nobody would know which
+-- enrollments are over. If several enrollments count for a student, a homeroom wins over other classes, then the
+-- enrollment that began last, then the class with the lowest sourcedId. A student without such an enrollment is left
+-- out. The district is the nearest organisation of type district above the school; if there is none, the organisation
+-- at the top. If two groups below the same parent have the same name, their sourcedId is added, because Learnosity
+-- knows groups by their names alone.
 WITH RECURSIVE
 orgs AS (
     SELECT "sourcedId" AS id, trim("name") AS title, lower("type") AS kind, nullif("parentSourcedId", '') AS parent
@@ -27,7 +28,7 @@ users AS (
     WHERE coalesce(lower("status"), '') <> 'tobedeleted' AND coalesce(lower("enabledUser"), '') <> 'false'
 ),
 enrollments AS (
-    SELECT "userSourcedId" AS student, "classSourcedId" AS class, coalesce("beginDate", '') AS begins
+    SELECT "userSourcedId" AS student, "classSourcedId" AS class, cast(nullif("beginDate", '') AS DATE) AS begins
     FROM read_csv(getvariable('folder') || '/enrollments.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
     WHERE lower("role") = 'student'
       AND coalesce(lower("status"), '') <> 'tobedeleted'
@@ -57,7 +58,7 @@ chosen AS (
     JOIN orgs ON orgs.id = classes.school
     QUALIFY row_number() OVER (
         PARTITION BY enrollments.student
-        ORDER BY classes.kind = 'homeroom' DESC, enrollments.begins DESC, classes.id
+        ORDER BY classes.kind = 'homeroom' DESC, enrollments.begins DESC NULLS LAST, classes.id
     ) = 1
 ),
 paths AS (

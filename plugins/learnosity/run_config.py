@@ -117,7 +117,7 @@ FIELDS = (
         _OBJECT,
         "Filters",
         'Sent as they are: {"activity_id": ["…"], "mintime": "2026-11-01T00:00:00Z", "maxtime": "…"}. At most ten '
-        "activities. The analysis types take either input files or filters.",
+        "activities for activity-summary-by-group. The analysis types take either input files or filters.",
         DATASET,
     ),
     Field(

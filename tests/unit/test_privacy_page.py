@@ -159,4 +159,4 @@ def test_its_find_commands_take_what_is_old_and_ours_and_nothing_else(tmp_path: 
 
 
 def test_the_page_has_commands_of_airflow() -> None:
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5

@@ -202,7 +202,7 @@ class ResultSet:
                     "Nothing was landed. If it has more levels, start a run with create false and its dataset_id, "
                     f"which takes up to {MAX_GROUP_DEPTH}, or create a new dataset with all of them in `groups` of the "
                     "run config. If one reply holds the whole dataset, declare that in the extra `results` of the "
-                    'connection: {"inline": "data"} (docs/learnosity-api.md).'
+                    'connection: {"inline": "data"} (docs/reliability.md).'
                 )
             # Two replies may name the same group, because a reply may name groups of deeper levels too. This is no
             # error. But if one reply names a group twice, the two may be different groups, and their files would have

@@ -116,7 +116,7 @@ def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: 
 def _refused(why: str) -> ConnectionConfigError:
     return ConnectionConfigError(
         f"The connection's extra `results` {why}. It is an object of JMESPath expressions such as {EXAMPLE} or "
-        '{"inline": "data"} (docs/learnosity-api.md).'
+        '{"inline": "data"} (docs/reliability.md).'
     )
 
 

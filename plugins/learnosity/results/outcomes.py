@@ -145,7 +145,7 @@ class NotUnderstood:
         """The error to raise. Its message explains how to declare where the files are, if that may help."""
         hint = (
             f" If you know where the files stand in it, declare that in the extra `results` of the connection, for "
-            f"example {EXAMPLE} (docs/learnosity-api.md)."
+            f"example {EXAMPLE} (docs/reliability.md)."
         )
         return UnexpectedReplyError(
             f"Learnosity's reply to GET reports/datasets is not understood: {self.why}. Nothing was landed. The reply "
@@ -188,6 +188,6 @@ def expect_group(reading: Reading, asked: tuple[str, ...], parent: bytes) -> Gro
         raise UnexpectedReplyError(
             "Learnosity answered with another group than the one that was asked for. Nothing was landed. If one reply "
             'holds the whole dataset, declare that in the extra `results` of the connection: {"inline": "data"} '
-            "(docs/learnosity-api.md)."
+            "(docs/reliability.md)."
         )
     return group

@@ -403,7 +403,7 @@ class TestDeclaration:
         with pytest.raises(ConnectionConfigError) as caught:
             parse_declaration({"results": results})
         assert what in str(caught.value)
-        assert "docs/learnosity-api.md" in str(caught.value)
+        assert "docs/reliability.md" in str(caught.value)
 
 
 @pytest.mark.parametrize(
